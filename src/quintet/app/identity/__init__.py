@@ -1,0 +1,1 @@
+"""Accounts and keys: who is asking, and who may be."""

@@ -1,0 +1,1 @@
+"""Projects: the tree that owns runs, models, datasets and deployments."""

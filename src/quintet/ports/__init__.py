@@ -1,0 +1,1 @@
+"""The few protocols that really have several implementations: engines, blobs, clock."""

@@ -1,0 +1,120 @@
+"""The only place that knows which database it is: the few statements that the two spell differently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
+
+from sqlalchemy import ColumnElement, Select, String, Table, cast, func
+from sqlalchemy import text as sql_text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from quintet.storage.tx import EngineKind, ReadTx, WriteTx
+
+
+def upsert(
+    tx: WriteTx,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    keys: Sequence[str],
+    update: Sequence[str] | None = None,
+    add: Sequence[str] = (),
+) -> None:
+    """Inserts rows, or on the same `keys` sets `update` (all others by default) and adds up `add`.
+
+    Duplicates within `rows` are the caller's to merge: PostgreSQL refuses to touch a row twice in a statement.
+    """
+    if not rows:
+        return
+    names = list(rows[0])
+    chosen = [n for n in names if n not in keys and n not in add] if update is None else list(update)
+    statement: Any
+    match tx.kind:
+        case EngineKind.SQLITE:
+            statement = sqlite.insert(table)
+        case EngineKind.POSTGRES:
+            statement = postgresql.insert(table)
+        case unreachable:
+            assert_never(unreachable)
+    setters: dict[str, Any] = {n: statement.excluded[n] for n in chosen}
+    setters.update({n: table.c[n] + statement.excluded[n] for n in add})
+    if setters:
+        statement = statement.on_conflict_do_update(index_elements=list(keys), set_=setters)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=list(keys))
+    tx.execute(statement, [dict(r) for r in rows])
+
+
+def skip_locked(query: Select[Any], kind: EngineKind) -> Select[Any]:
+    """Locks the chosen rows and passes over those that another transaction holds."""
+    match kind:
+        case EngineKind.SQLITE:
+            return query  # single writer: nothing to skip
+        case EngineKind.POSTGRES:
+            return query.with_for_update(skip_locked=True)
+        case unreachable:
+            assert_never(unreachable)
+
+
+def json_text(tx: ReadTx, column: ColumnElement[Any], *path: str) -> ColumnElement[str | None]:
+    """The value at `path` of a JSON column, as text (NULL where there is none)."""
+    match tx.kind:
+        case EngineKind.SQLITE:
+            quoted = "$" + "".join('."' + p.replace('"', '\\"') + '"' for p in path)
+            return cast(func.json_extract(column, quoted), String)
+        case EngineKind.POSTGRES:
+            return func.json_extract_path_text(column, *path)
+        case unreachable:
+            assert_never(unreachable)
+
+
+def json_has(tx: ReadTx, column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+    """Whether a JSON array column holds the string `value`."""
+    match tx.kind:
+        case EngineKind.SQLITE:
+            found = func.json_each(column).table_valued("value", name=f"each_{abs(hash((str(column), value)))}")
+            from sqlalchemy import exists, select
+
+            return exists(select(1).select_from(found).where(found.c.value == value))
+        case EngineKind.POSTGRES:
+            return cast(column, postgresql.JSONB).op("?")(value)
+        case unreachable:
+            assert_never(unreachable)
+
+
+def fulltext(tx: ReadTx, words: str) -> ColumnElement[bool]:
+    """Whether an interaction's text holds all of `words` (any text: it is quoted, never parsed as a query)."""
+    terms = [w for w in "".join(c if c.isalnum() else " " for c in words).split() if w]
+    match tx.kind:
+        case EngineKind.SQLITE:
+            query = " ".join(f'"{t}"' for t in terms) or '""'
+            clause = "interactions.seq IN (SELECT rowid FROM interactions_fts WHERE interactions_fts MATCH :words)"
+            return sql_text(clause).bindparams(words=query)  # type: ignore[return-value]
+        case EngineKind.POSTGRES:
+            clause = "interactions.search @@ plainto_tsquery('simple', :words)"
+            return sql_text(clause).bindparams(words=" ".join(terms))  # type: ignore[return-value]
+        case unreachable:
+            assert_never(unreachable)
+
+
+def extra_ddl(kind: EngineKind) -> list[str]:
+    """What `tables.py` cannot say: the full-text index over interactions."""
+    match kind:
+        case EngineKind.SQLITE:
+            return [
+                "CREATE VIRTUAL TABLE interactions_fts USING fts5("
+                "body, content='', contentless_delete=1, tokenize='unicode61')",
+                "CREATE TRIGGER interactions_fts_insert AFTER INSERT ON interactions BEGIN "
+                "INSERT INTO interactions_fts(rowid, body) VALUES (new.seq, new.messages || ' ' || new.completion); END",
+                "CREATE TRIGGER interactions_fts_delete AFTER DELETE ON interactions BEGIN "
+                "DELETE FROM interactions_fts WHERE rowid = old.seq; END",
+            ]
+        case EngineKind.POSTGRES:
+            return [
+                "ALTER TABLE interactions ADD COLUMN search tsvector GENERATED ALWAYS AS "
+                "(to_tsvector('simple', left(messages::text || ' ' || completion, 500000))) STORED",
+                "CREATE INDEX ix_interactions_search ON interactions USING gin (search)",
+            ]
+        case unreachable:
+            assert_never(unreachable)
