@@ -104,11 +104,14 @@ def extra_ddl(kind: EngineKind) -> list[str]:
         case EngineKind.SQLITE:
             return [
                 "CREATE VIRTUAL TABLE interactions_fts USING fts5("
-                "body, content='', contentless_delete=1, tokenize='unicode61')",
+                "body, content='', tokenize='unicode61')",
                 "CREATE TRIGGER interactions_fts_insert AFTER INSERT ON interactions BEGIN "
                 "INSERT INTO interactions_fts(rowid, body) VALUES (new.seq, new.messages || ' ' || new.completion); END",
                 "CREATE TRIGGER interactions_fts_delete AFTER DELETE ON interactions BEGIN "
-                "DELETE FROM interactions_fts WHERE rowid = old.seq; END",
+                # An index without content forgets a row when it is told the row's text again: SQLite before 3.43,
+                # which current distributions ship, knows no other way.
+                "INSERT INTO interactions_fts(interactions_fts, rowid, body) "
+                "VALUES ('delete', old.seq, old.messages || ' ' || old.completion); END",
             ]
         case EngineKind.POSTGRES:
             return [
