@@ -41,7 +41,8 @@ def test_a_blob_comes_back_with_its_size_and_hash(blobs: Blobs) -> None:
     assert (info.key, info.size, info.sha256) == ("a/b.txt", 5, hashlib.sha256(b"hello").hexdigest())
     assert blobs.get("a/b.txt") == b"hello"
     found = blobs.info("a/b.txt")
-    assert found is not None and found.size == 5
+    assert found is not None
+    assert found.size == 5
     assert abs(found.modified_at - info.modified_at) < 60_000_000
 
 
@@ -148,7 +149,8 @@ def test_unusual_but_harmless_keys_keep_their_spelling(blobs: Blobs, key: str) -
     assert blobs.get(key) == b"v"
     assert [i.key for i in blobs.list("")] == [key]
     path = blobs.local_path(key)
-    assert path is not None and path.read_bytes() == b"v"
+    assert path is not None
+    assert path.read_bytes() == b"v"
 
 
 def test_a_blob_and_a_folder_cannot_share_a_name(blobs: Blobs) -> None:
@@ -164,7 +166,8 @@ def test_local_path_of_a_folder_holds_its_blobs(blobs: Blobs) -> None:
     blobs.put("models/m1/config.json", b"{}")
     for spelling in ("models/m1", "models/m1/"):
         folder = blobs.local_path(spelling)
-        assert folder is not None and (folder / "config.json").read_bytes() == b"{}"
+        assert folder is not None
+        assert (folder / "config.json").read_bytes() == b"{}"
     with pytest.raises(Invalid):
         blobs.local_path("models/../..")
 

@@ -54,7 +54,7 @@ class ObstoreBlobs:
 
     def get(self, key: str) -> bytes:
         with _translated(check_key(key)):
-            return obstore.get(self._store, key).bytes().to_bytes()
+            return bytes(obstore.get(self._store, key).bytes())
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Up to `length` bytes from `start`; fewer at the end, none past it. NotFound, Invalid if negative."""
@@ -67,7 +67,7 @@ class ObstoreBlobs:
         if wanted <= 0:
             return b""
         with _translated(key):
-            return obstore.get_range(self._store, key, start=start, length=wanted).to_bytes()
+            return bytes(obstore.get_range(self._store, key, start=start, length=wanted))
 
     def info(self, key: str) -> BlobInfo | None:
         """Size and time; `sha256` is empty, since no store keeps it: whoever wrote the blob was told."""
@@ -144,7 +144,7 @@ class ObstoreBlobs:
                     key,
                     options={"range": (at, min(at + PART_BYTES, stop)), "if_match": meta["e_tag"]},
                 )
-                yield (await part.bytes_async()).to_bytes()
+                yield bytes(await part.bytes_async())
 
     async def _store_parts(self, key: str, head: bytes, rest: AsyncIterator[bytes]) -> None:
         if len(head) < PART_BYTES:
