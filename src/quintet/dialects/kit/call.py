@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from starlette.requests import Request
 
-from quintet.app.context import Ctx
+from quintet.app.context import Ctx, ReadTx, WriteTx
 from quintet.app.core import Core
 from quintet.domain.identity import Actor
-from quintet.storage.tx import ReadTx, WriteTx
+from quintet.domain.ids import Id
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Authenticate = Callable[[Request, Core], Awaitable[Actor]]
+"""How a dialect finds the actor of a request; raises Unauthenticated."""
+
+ANONYMOUS = Actor(user_id=Id(""), space_id=Id(""), permissions=frozenset(), role="anonymous")
+"""The actor of operations that need no key: it may do nothing, so only use cases without a check serve it."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""The dialect of Adaptive Engine: GraphQL, and REST for calls and uploads."""

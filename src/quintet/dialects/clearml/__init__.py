@@ -1,0 +1,1 @@
+"""The dialect of ClearML: RPC-style JSON for its SDK and agent."""
