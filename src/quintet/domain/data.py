@@ -64,3 +64,36 @@ class Segment:
     size: int
     blob: str
     created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A dataset as it was: its first `records` rows (rows are only ever added), or the named `files`.
+
+    A tag belongs to one snapshot of a dataset at a time; `files` is `[{"path": str, "size": int, ...}]`.
+    """
+
+    id: Id
+    dataset_id: Id
+    created_at: int
+    created_by: Id
+    description: str = ""
+    status: str = "active"
+    tags: tuple[str, ...] = ()
+    records: int = 0
+    files: tuple[dict[str, Any], ...] = ()
+
+
+class GrantRole(StrEnum):
+    OWNER = "owner"
+    EDITOR = "editor"
+    READER = "reader"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a user or organisation (`target_id`) may do with a dataset, whatever the project says."""
+
+    dataset_id: Id
+    target_id: Id
+    role: GrantRole

@@ -63,7 +63,8 @@ class Model:
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
     """Version `number` (from 1). Its files lie in the blob store under `blob_prefix`; `files` is
-    `{relative path: {"size": int, "sha256": str}}`."""
+    `{relative path: {"size": int, "sha256": str}}`. An adapter is pinned to the version of its backbone that it
+    was trained on, because a later one has other weights."""
 
     id: Id
     model_id: Id
@@ -81,6 +82,9 @@ class ModelVersion:
     source: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    format: ModelFormat = ModelFormat.NONE
+    backbone_id: Id | None = None
+    backbone_version: int | None = None
 
 
 class ReviewState(StrEnum):

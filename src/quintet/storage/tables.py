@@ -263,6 +263,7 @@ model_versions = Table(
     Column("number", Integer, nullable=False), _at("created_at"), _at("updated_at"), Column("created_by", ID),
     _text("stage", "None"), _text("description"), Column("run_id", ID, index=True), Column("checkpoint_id", ID),
     Column("blob_prefix", Text), _json("files"), _count("size"), _text("source"), _json("tags"), _json("metrics"),
+    _text("format", "none"), Column("backbone_id", ID, index=True), Column("backbone_version", Integer),
     UniqueConstraint("model_id", "number"),
 )  # fmt: skip
 model_stages = Table(

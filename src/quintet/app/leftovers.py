@@ -1,0 +1,52 @@
+"""Blobs that nothing names any more: deleted after the commit that forgot them, never inside a transaction.
+
+A use case that deletes tells so by an effect; the listener here removes the blobs in a thread of its own,
+because a listener must be quick and an object store is not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from quintet.app.context import Ctx, Effect, Listener, Ports
+from quintet.domain.errors import QuintetError
+from quintet.ports.blobs import Blobs
+from quintet.storage.tx import WriteTx
+
+KIND = "blobs.leftover"
+log = logging.getLogger("quintet.leftovers")
+
+
+def leave(ctx: Ctx[WriteTx], *, keys: Iterable[str] = (), prefixes: Iterable[str] = ()) -> None:
+    """Has the blobs at `keys` and below `prefixes` deleted once this transaction has committed."""
+    wanted = {"keys": tuple(keys), "prefixes": tuple(prefixes)}
+    if wanted["keys"] or wanted["prefixes"]:
+        ctx.after_commit(Effect(KIND, data=wanted))
+
+
+def remove(blobs: Blobs, *, keys: Iterable[str] = (), prefixes: Iterable[str] = ()) -> int:
+    """Deletes at once and says how many blobs went; what the store refuses is logged and stays."""
+    gone = 0
+    try:
+        doomed = [*keys, *(info.key for prefix in prefixes for info in blobs.list(prefix))]
+    except QuintetError:
+        log.exception("blobs that are no longer needed could not be listed")
+        return 0
+    for key in doomed:
+        try:
+            gone += blobs.delete(key)
+        except QuintetError:
+            log.exception("the blob %s is no longer needed and could not be deleted", key)
+    return gone
+
+
+def listener(ports: Ports, threads: ThreadPoolExecutor) -> Listener:
+    """What the composition root gives to `Core.listen`; `threads` does the deleting."""
+
+    def hear(effect: Effect) -> None:
+        if effect.kind == KIND:
+            threads.submit(remove, ports.blobs, keys=effect.data["keys"], prefixes=effect.data["prefixes"])
+
+    return hear

@@ -1,0 +1,1 @@
+"""The registry's use cases: models, versions, their files, stages and reviews."""
