@@ -1,0 +1,1 @@
+"""Any upstream that speaks OpenAI's chat completions and embeddings."""

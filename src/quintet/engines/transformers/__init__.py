@@ -1,0 +1,1 @@
+"""Hugging Face model folders in a process of their own, so that the server never imports torch."""
