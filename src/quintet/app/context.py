@@ -9,7 +9,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from quintet.domain.identity import Actor
 from quintet.ports.blobs import Blobs
 from quintet.ports.egress import Egress
-from quintet.storage.tx import ReadTx
+from quintet.storage.tx import ReadTx, WriteTx
+
+__all__ = ["Ctx", "Effect", "Listener", "Ports", "ReadTx", "Sealer", "Tx", "WriteTx"]
 
 Tx = TypeVar("Tx", bound=ReadTx, covariant=True)
 

@@ -6,7 +6,9 @@ because a listener must be quick and an object store is not.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,12 +18,20 @@ from quintet.ports.blobs import Blobs
 from quintet.storage.tx import WriteTx
 
 KIND = "blobs.leftover"
+
+GRACE_SECONDS = 60.0
+"""How long blobs stay that were replaced rather than deleted: whoever learnt of them just before still reads."""
 log = logging.getLogger("quintet.leftovers")
 
 
-def leave(ctx: Ctx[WriteTx], *, keys: Iterable[str] = (), prefixes: Iterable[str] = ()) -> None:
-    """Has the blobs at `keys` and below `prefixes` deleted once this transaction has committed."""
-    wanted = {"keys": tuple(keys), "prefixes": tuple(prefixes)}
+def leave(
+    ctx: Ctx[WriteTx], *, keys: Iterable[str] = (), prefixes: Iterable[str] = (), grace: bool = False
+) -> None:
+    """Has the blobs at `keys` and below `prefixes` deleted once this transaction has committed.
+
+    With `grace` they stay a little longer, for those who are about to read them.
+    """
+    wanted = {"keys": tuple(keys), "prefixes": tuple(prefixes), "grace": grace}
     if wanted["keys"] or wanted["prefixes"]:
         ctx.after_commit(Effect(KIND, data=wanted))
 
@@ -42,11 +52,22 @@ def remove(blobs: Blobs, *, keys: Iterable[str] = (), prefixes: Iterable[str] = 
     return gone
 
 
-def listener(ports: Ports, threads: ThreadPoolExecutor) -> Listener:
+def listener(ports: Ports, threads: ThreadPoolExecutor, grace_seconds: float = GRACE_SECONDS) -> Listener:
     """What the composition root gives to `Core.listen`; `threads` does the deleting."""
 
-    def hear(effect: Effect) -> None:
-        if effect.kind == KIND:
+    def start(effect: Effect) -> None:
+        # After the shutdown nothing may be started; what stays goes with the dataset or model it belongs to.
+        with contextlib.suppress(RuntimeError):
             threads.submit(remove, ports.blobs, keys=effect.data["keys"], prefixes=effect.data["prefixes"])
+
+    def hear(effect: Effect) -> None:
+        if effect.kind != KIND:
+            return
+        if effect.data["grace"]:
+            later = threading.Timer(grace_seconds, start, (effect,))
+            later.daemon = True
+            later.start()
+        else:
+            start(effect)
 
     return hear

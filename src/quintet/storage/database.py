@@ -7,6 +7,8 @@ PostgreSQL: a pool of connections, one transaction for each use case, its own du
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -38,6 +40,9 @@ BUSY_MS = 10_000
 POSTGRES_POOL = 10
 """Connections to PostgreSQL for each server process; its default limit is 100 for everyone together."""
 
+to_json = functools.partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
+"""How JSON columns are written: unescaped, so that full-text search sees words and not `\\u00e9`."""
+
 MMAP_BYTES = 256 * 1024 * 1024
 """How much of the file SQLite may map: reads of blocks then copy once. Address space only, not memory."""
 
@@ -58,6 +63,7 @@ class Database:
                 max_overflow=0,
                 pool_timeout=30,
                 pool_pre_ping=True,
+                json_serializer=to_json,
                 connect_args={"connect_timeout": 10},
             )
             self.writer_engine = self.reader_engine = engine
@@ -72,6 +78,7 @@ class Database:
             f"sqlite:///{path}",
             poolclass=NullPool,
             connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000},
+            json_serializer=to_json,
         )
         self.reader_engine = create_engine(
             f"sqlite:///file:{path}?mode=ro&uri=true",
@@ -79,6 +86,7 @@ class Database:
             pool_size=READERS,
             max_overflow=0,
             connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000},
+            json_serializer=to_json,
         )
         event.listen(self.writer_engine, "connect", _writer_pragmas)
         event.listen(self.reader_engine, "connect", _reader_pragmas)

@@ -146,7 +146,9 @@ def touch_key(tx: WriteTx, key_id: Id, now: int) -> None:
 
 def relabel_key(tx: WriteTx, space_id: Id, access_key: str, label: str) -> bool:
     k = t.api_keys.c
-    return tx.write(update(t.api_keys).where(k.space_id == space_id, k.access_key == access_key).values(label=label)) > 0
+    return (
+        tx.write(update(t.api_keys).where(k.space_id == space_id, k.access_key == access_key).values(label=label)) > 0
+    )
 
 
 # -- teams and roles ----------------------------------------------------------------------------------------
@@ -157,7 +159,9 @@ def insert_team(tx: WriteTx, team: Team) -> None:
 
 
 def teams_of(tx: ReadTx, space_id: Id) -> list[Team]:
-    return [_teams.load(r) for r in tx.all(select(t.teams).where(t.teams.c.space_id == space_id).order_by(t.teams.c.id))]
+    return [
+        _teams.load(r) for r in tx.all(select(t.teams).where(t.teams.c.space_id == space_id).order_by(t.teams.c.id))
+    ]
 
 
 def find_team(tx: ReadTx, space_id: Id, id_or_key: str) -> Team | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
-from sqlalchemy import ColumnElement, Select, String, Table, cast, func
+from sqlalchemy import ColumnElement, Select, String, Table, cast, exists, func, select
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -57,6 +57,17 @@ def skip_locked(query: Select[Any], kind: EngineKind) -> Select[Any]:
             assert_never(unreachable)
 
 
+def for_update(query: Select[Any], kind: EngineKind) -> Select[Any]:
+    """Holds the chosen rows until the transaction ends, so that what was decided on them still holds."""
+    match kind:
+        case EngineKind.SQLITE:
+            return query  # a write transaction holds the whole database already
+        case EngineKind.POSTGRES:
+            return query.with_for_update()
+        case unreachable:
+            assert_never(unreachable)
+
+
 def json_text(tx: ReadTx, column: ColumnElement[Any], *path: str) -> ColumnElement[str | None]:
     """The value at `path` of a JSON column, as text (NULL where there is none)."""
     match tx.kind:
@@ -74,8 +85,6 @@ def json_has(tx: ReadTx, column: ColumnElement[Any], value: str) -> ColumnElemen
     match tx.kind:
         case EngineKind.SQLITE:
             found = func.json_each(column).table_valued("value", name=f"each_{abs(hash((str(column), value)))}")
-            from sqlalchemy import exists, select
-
             return exists(select(1).select_from(found).where(found.c.value == value))
         case EngineKind.POSTGRES:
             return cast(column, postgresql.JSONB).op("?")(value)
@@ -119,5 +128,16 @@ def extra_ddl(kind: EngineKind) -> list[str]:
                 "(to_tsvector('simple', left(messages::text || ' ' || completion, 500000))) STORED",
                 "CREATE INDEX ix_interactions_search ON interactions USING gin (search)",
             ]
+        case unreachable:
+            assert_never(unreachable)
+
+
+def json_path(tx: ReadTx, column: ColumnElement[Any], *path: str) -> ColumnElement[Any]:
+    """The JSON value at `path` of a JSON column, still JSON."""
+    match tx.kind:
+        case EngineKind.SQLITE:
+            return func.json_extract(column, "$" + "".join('."' + p.replace('"', '\\"') + '"' for p in path))
+        case EngineKind.POSTGRES:
+            return func.json_extract_path(column, *path)
         case unreachable:
             assert_never(unreachable)

@@ -6,6 +6,8 @@ unique where a client would otherwise get the wrong thing, and nowhere else.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -183,38 +185,48 @@ workers = Table(
 
 # -- what runs report -----------------------------------------------------------------------------------------
 
+def _summary() -> list[Column[Any]]:
+    """What a block, and a whole series, knows of its points. NULL values: NaN, or no finite value at all."""
+    return [
+        _count("count"), _count("finite"), Column("first_iter", BigInteger), Column("first_value", Float),
+        Column("last_iter", BigInteger), Column("last_ts", BigInteger), Column("last_value", Float),
+        Column("min_value", Float), Column("min_iter", BigInteger), Column("max_value", Float),
+        Column("max_iter", BigInteger), Column("sum_value", Float, nullable=False, server_default="0"),
+    ]  # fmt: skip
+
+
+# `digest` stands for names in unique keys: PostgreSQL's index rows hold 2.7 kB, two long names may be longer.
 series = Table(
     "series", metadata, Column("id", BIG, primary_key=True, autoincrement=True),
-    _ref("run_id", "runs.id", cascade=True), Column("metric", String(1000), nullable=False),
-    Column("variant", String(1000), nullable=False), _count("count"), Column("first_iter", BigInteger),
-    Column("first_value", Float), Column("last_iter", BigInteger), _at("last_ts", null=True),
-    Column("last_value", Float), Column("min_value", Float), Column("min_iter", BigInteger),
-    Column("max_value", Float), Column("max_iter", BigInteger), Column("sum_value", Float),
-    _flag("unsorted"), Column("x_label", Text), UniqueConstraint("run_id", "metric", "variant"),
+    _ref("run_id", "runs.id", cascade=True), Column("digest", String(32), nullable=False),
+    Column("metric", String(1000), nullable=False), Column("variant", String(1000), nullable=False),
+    _flag("listed", True), Column("x_label", Text), *_summary(), _count("tail_rows"), _count("tail_count"),
+    Column("single_ts", BigInteger), Column("single_value", Float), UniqueConstraint("run_id", "digest"),
 )  # fmt: skip
 series_tail = Table(
     "series_tail", metadata, Column("id", BIG, primary_key=True, autoincrement=True),
-    Column("series_id", BIG, ForeignKey("series.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("iter", BigInteger, nullable=False), _at("ts"), Column("value", Float),
+    Column("series_id", BIG, ForeignKey("series.id", ondelete="CASCADE"), nullable=False), _at("added_at"),
+    Column("first_iter", BigInteger, nullable=False), Column("last_iter", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False), Index("ix_series_tail_series_id_added_at", "series_id", "added_at"),
 )  # fmt: skip
 series_blocks = Table(
     "series_blocks", metadata, Column("id", BIG, primary_key=True, autoincrement=True),
-    Column("series_id", BIG, ForeignKey("series.id", ondelete="CASCADE"), nullable=False),
-    Column("first_iter", BigInteger, nullable=False), Column("last_iter", BigInteger, nullable=False),
-    Column("count", Integer, nullable=False), Column("data", LargeBinary, nullable=False),
-    Index("ix_series_blocks_series_id", "series_id", "first_iter"),
+    Column("series_id", BIG, ForeignKey("series.id", ondelete="CASCADE"), nullable=False), *_summary(),
+    Column("data", LargeBinary, nullable=False), Index("ix_series_blocks_series_id_first_iter", "series_id", "first_iter"),
 )  # fmt: skip
 log_chunks = Table(
     "log_chunks", metadata, Column("id", BIG, primary_key=True, autoincrement=True),
     _ref("run_id", "runs.id", cascade=True), _at("first_ts"), _at("last_ts"), Column("lines", Integer, nullable=False),
-    Column("data", LargeBinary, nullable=False), Index("ix_log_chunks_run_id", "run_id", "first_ts", "id"),
+    Column("data", LargeBinary, nullable=False), Index("ix_log_chunks_run_id_first_ts", "run_id", "first_ts", "id"),
+    Index("ix_log_chunks_run_id_last_ts", "run_id", "last_ts", "id", "lines"),
 )  # fmt: skip
 run_events = Table(
     "run_events", metadata, Column("id", BIG, primary_key=True, autoincrement=True),
     _ref("run_id", "runs.id", cascade=True), Column("type", String(20), nullable=False),
-    Column("metric", String(1000), nullable=False), Column("variant", String(1000), nullable=False),
-    Column("iter", BigInteger, nullable=False), _at("ts"), _text("key"), _text("url"), Column("data", LargeBinary),
-    UniqueConstraint("run_id", "type", "metric", "variant", "iter", "key"),
+    Column("digest", String(32), nullable=False), Column("metric", String(1000), nullable=False),
+    Column("variant", String(1000), nullable=False), Column("iter", BigInteger, nullable=False), _at("ts"),
+    _text("key"), _text("url"), Column("data", LargeBinary), UniqueConstraint("run_id", "type", "digest", "iter"),
+    Index("ix_run_events_run_id_type_iter", "run_id", "type", "iter"),
 )  # fmt: skip
 
 # -- datasets ---------------------------------------------------------------------------------------------------

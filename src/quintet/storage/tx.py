@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import IntegrityError
 
 from quintet.domain.errors import Conflict
@@ -34,7 +34,7 @@ class ReadTx:
         self.connection = connection
         self.kind = kind
 
-    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+    def execute(self, statement: Executable, parameters: Any = None) -> Any:
         """Runs a statement; a broken uniqueness or reference becomes Conflict, here and nowhere else."""
         try:
             return self.connection.execute(statement, parameters)
@@ -43,11 +43,10 @@ class ReadTx:
 
     def one(self, statement: Executable, parameters: Any = None) -> Mapping[str, Any] | None:
         """The first row as a mapping, or None."""
-        row = self.execute(statement, parameters).mappings().first()
-        return row
+        return cast("Mapping[str, Any] | None", self.execute(statement, parameters).mappings().first())
 
     def all(self, statement: Executable, parameters: Any = None) -> Rows:
-        return self.execute(statement, parameters).mappings().all()
+        return cast("Rows", self.execute(statement, parameters).mappings().all())
 
     def scalar(self, statement: Executable, parameters: Any = None) -> Any:
         return self.execute(statement, parameters).scalar()
@@ -60,4 +59,4 @@ class WriteTx(ReadTx):
 
     def write(self, statement: Executable, parameters: Any = None) -> int:
         """Runs a statement that changes rows and says how many it changed."""
-        return self.execute(statement, parameters).rowcount
+        return int(self.execute(statement, parameters).rowcount)

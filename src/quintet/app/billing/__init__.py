@@ -1,0 +1,1 @@
+"""Billing tags, usage and cost."""

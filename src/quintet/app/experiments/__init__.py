@@ -1,0 +1,1 @@
+"""Experiments: A/B tests over the deployments of a project."""

@@ -1,0 +1,1 @@
+"""Metrics and the feedback that is given in them."""

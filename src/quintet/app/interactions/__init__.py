@@ -1,0 +1,1 @@
+"""Interactions: what was asked and answered, found again."""

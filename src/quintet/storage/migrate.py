@@ -1,0 +1,80 @@
+"""Brings a database to the schema of this version, and refuses one that is newer.
+
+Alembic is imported only when there is something to do: a start on a current database asks one question.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.pool import NullPool
+
+from quintet.domain.errors import Precondition
+from quintet.storage.database import Database, raw_engine
+from quintet.storage.tx import EngineKind
+
+_HERE = Path(__file__).parent / "migrations"
+LOCK = 7_310_446_001
+"""The advisory lock of migrations on PostgreSQL: any number that nothing else uses."""
+
+
+def revisions() -> list[str]:
+    """Every revision of this version, oldest first."""
+    return sorted(p.stem.split("_")[0] for p in (_HERE / "versions").glob("[0-9]*.py"))
+
+
+def current(database: Database) -> str | None:
+    """The revision of the database, or None for an empty one."""
+    engine = _migration_engine(database)
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
+
+
+def upgrade(database: Database, target: str = "head") -> bool:
+    """Migrates where needed and says whether it did; Precondition for a database of a newer version."""
+    known = revisions()
+    now = current(database)
+    if now is not None and now not in known:
+        raise Precondition(
+            f"the database was written by a newer version of Quintet (revision {now}); install that version, "
+            f"or restore a backup made with this one"
+        )
+    if target == "head" and now == known[-1]:
+        return False
+    _run(database, "upgrade", target)
+    return True
+
+
+def downgrade(database: Database, target: str) -> None:
+    """Goes back to a revision, or to `base`; for tests and for those who must."""
+    _run(database, "downgrade", target)
+
+
+def _run(database: Database, direction: str, target: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_HERE))
+    engine = _migration_engine(database)
+    with engine.connect() as connection:
+        if database.kind is EngineKind.POSTGRES:
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+            connection.execute(text("SET lock_timeout = '10s'"))
+            connection.commit()
+        config.attributes["connection"] = connection
+        getattr(command, direction)(config, target)
+        if database.kind is EngineKind.POSTGRES:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
+        connection.commit()
+
+
+def _migration_engine(database: Database) -> Engine:
+    """On SQLite a connection with foreign keys off: a table that is copied and dropped would delete its children."""
+    engine = raw_engine(database)
+    if database.kind is EngineKind.POSTGRES:
+        return engine
+    return create_engine(engine.url, poolclass=NullPool, connect_args={"timeout": 30})
