@@ -1,0 +1,1 @@
+"""Use cases of datasets: rows in, rows out, snapshots and grants."""

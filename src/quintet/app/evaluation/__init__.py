@@ -1,0 +1,1 @@
+"""Use cases of benchmarks, evaluations and leaderboards."""

@@ -1,0 +1,1 @@
+"""Use cases of trainings that the server itself carries out."""
