@@ -154,14 +154,17 @@ def place_of(tx: ReadTx, entry: QueueEntry) -> int:
     return int(tx.scalar(select(func.count()).where(c.queue_id == entry.queue_id, c.position < entry.position)) or 0)
 
 
-def move_entry(tx: WriteTx, entry: QueueEntry, to: int) -> int:
+def move_entry(tx: WriteTx, entry: QueueEntry, to: int) -> int | None:
     """Moves an entry to place `to` (0 is the front, clamped); its new place. The caller holds the order.
 
-    The entries passed on the way take each other's positions, so a move by k steps writes k + 1 rows.
+    The entries passed on the way take each other's positions, so a move by k steps writes k + 1 rows. None
+    where somebody took the entry meanwhile: takers do not wait for the order.
     """
     c = t.queue_entries.c
     order = tx.all(select(c.run_id, c.position).where(c.queue_id == entry.queue_id).order_by(c.position, c.run_id))
     runs, positions = [r["run_id"] for r in order], [int(r["position"]) for r in order]
+    if entry.run_id not in runs:
+        return None
     old, new = runs.index(entry.run_id), max(0, min(to, len(runs) - 1))
     runs.insert(new, runs.pop(old))
     for place in range(min(old, new), max(old, new) + 1):
@@ -169,14 +172,18 @@ def move_entry(tx: WriteTx, entry: QueueEntry, to: int) -> int:
     return new
 
 
-def move_to_end(tx: WriteTx, entry: QueueEntry, *, front: bool) -> int:
-    """Moves an entry before or behind all others in one write; its new place. The caller holds the order."""
+def move_to_end(tx: WriteTx, entry: QueueEntry, *, front: bool) -> int | None:
+    """Moves an entry before or behind all others in one write; its new place. The caller holds the order.
+
+    None where somebody took the entry meanwhile.
+    """
     c = t.queue_entries.c
     count = count_entries(tx, [entry.queue_id])[entry.queue_id]
     edge = func.min(c.position) if front else func.max(c.position)
-    end = int(tx.scalar(select(edge).where(c.queue_id == entry.queue_id)))
-    position = end - 1 if front else end + 1
-    tx.write(update(t.queue_entries).where(c.run_id == entry.run_id).values(position=position))
+    end = tx.scalar(select(edge).where(c.queue_id == entry.queue_id)) or 0
+    position = int(end) + (-1 if front else 1)
+    if not tx.write(update(t.queue_entries).where(c.run_id == entry.run_id).values(position=position)):
+        return None
     return 0 if front else count - 1
 
 

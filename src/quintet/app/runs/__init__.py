@@ -1,0 +1,1 @@
+"""Runs: making, reading, editing, moving through their states, and what they say of their parts."""

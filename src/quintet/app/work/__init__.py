@@ -1,0 +1,1 @@
+"""Work: leases that workers hold on runs, and the workers themselves."""
