@@ -152,6 +152,8 @@ def chart(
     window = (first, last) if axis == "iter" else (None, None)
     for one, x, y in _columns(tx, _select(tx, run_ids, metrics), axis, window):
         x, y = _within(x, y, first, last)
+        if not len(y):
+            continue
         if len(y) < points:
             curves.append(Curve(one.run_id, one.metric, one.variant, x, y, False, one.x_label, y, y))
             continue
