@@ -11,6 +11,7 @@ import pytest
 
 from quintet.storage.database import Database
 from tests.support.databases import SKIP, Cluster, postgres_binaries, postgres_cluster, sqlite_template
+from tests.support.servers import ServerHandle, running_server
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +58,10 @@ def db(request: pytest.FixtureRequest) -> Database:
     database = request.getfixturevalue(f"{request.param}_db")
     assert isinstance(database, Database)
     return database
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHandle]:
+    """A running server on a fresh data folder, shared by the tests of a module."""
+    with running_server(tmp_path_factory.mktemp("server")) as handle:
+        yield handle

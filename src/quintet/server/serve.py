@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 
 import uvicorn
 
@@ -33,7 +34,11 @@ WORKER_EMAIL = "worker@quintet.local"
 
 def mounts(core: Core) -> list[Mount]:
     """The mounts of every dialect."""
-    return [import_module(f"quintet.dialects.{name}.mount").mount(core) for name in DIALECTS]
+    found = []
+    for name in DIALECTS:
+        if find_spec(f"quintet.dialects.{name}") and find_spec(f"quintet.dialects.{name}.mount"):
+            found.append(import_module(f"quintet.dialects.{name}.mount").mount(core))
+    return found
 
 
 def build(parts: Parts) -> Lifespan:

@@ -17,7 +17,19 @@ from quintet.domain.page import Page, PageRequest
 from quintet.storage import interactions as store
 from quintet.storage.interactions import InteractionFilter
 
-__all__ = ["AddInteraction", "InteractionFilter", "InteractionGroup"]
+__all__ = [
+    "AddInteraction",
+    "InteractionFilter",
+    "InteractionGroup",
+    "add_interaction",
+    "check_labels",
+    "get_interaction",
+    "get_interactions",
+    "group_interactions",
+    "label_usage",
+    "list_interactions",
+    "set_labels",
+]
 MAX_LABELS = 100
 
 

@@ -81,7 +81,6 @@ class EnginePool:
                 engine, ref = await self._prepare_local(deployment)
             else:
                 config = _unsealed(deployment.config, self._core.ports)
-                config.setdefault("model", deployment.upstream_model)
                 engine = self._load(deployment.engine, config)
                 ref = ModelRef(key=deployment.id, name=deployment.upstream_model)
                 await engine.load(ref)
