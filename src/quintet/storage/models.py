@@ -291,13 +291,18 @@ def latest_versions(tx: ReadTx, model_ids: Sequence[Id]) -> dict[Id, ModelVersio
 
 
 def unshared_prefixes(tx: ReadTx, prefixes: Sequence[str]) -> list[str]:
-    """Those blob prefixes that no version and no checkpoint names."""
-    if not prefixes:
-        return []
-    v, k = t.model_versions.c.blob_prefix, t.checkpoints.c.path
-    used = {r["p"] for r in tx.all(select(v.label("p")).where(v.in_(list(prefixes))))}
-    used |= {r["p"] for r in tx.all(select(k.label("p")).where(k.in_(list(prefixes))))}
-    return [p for p in prefixes if p not in used]
+    """Those blob prefixes that no version, checkpoint or artifact has files at or below."""
+    columns = (t.model_versions.c.blob_prefix, t.checkpoints.c.path, t.artifacts.c.blob)
+    free: list[str] = []
+    for prefix in prefixes:
+        folder = prefix.rstrip("/")
+        below = f"{folder}/"
+        named = (
+            select(c).where(or_(c == folder, c.startswith(below, autoescape=True))).limit(1) for c in columns
+        )
+        if all(tx.one(query) is None for query in named):
+            free.append(prefix)
+    return free
 
 
 def prefixes_of(tx: ReadTx, model_id: Id) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from quintet.app.context import Ctx, Effect
+from quintet.app.leftovers import leave
 from quintet.app.runs.edit import OPEN_STATES
 from quintet.app.runs.read import locked_run
 from quintet.domain.errors import Invalid, NotFound, Precondition
@@ -167,6 +168,7 @@ def delete_checkpoint(ctx: Ctx[WriteTx], checkpoint_id: Id) -> Checkpoint:
         raise NotFound.of("checkpoint", checkpoint_id)
     locked_run(ctx, found.run_id)
     store.delete_checkpoint(ctx.tx, checkpoint_id)
-    if found.path and not store.keeps_blobs(ctx.tx, found.path):
-        ctx.after_commit(Effect("blobs.drop", found.path.rstrip("/") + "/"))
+    # A path is what the client said; only what lies below the run itself is ours to delete.
+    if found.path.startswith(f"runs/{found.run_id}/") and not store.keeps_blobs(ctx.tx, found.path):
+        leave(ctx, prefixes=[found.path])
     return found

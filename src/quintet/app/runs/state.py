@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from quintet.app.context import Ctx, Effect
+from quintet.app.leftovers import leave
 from quintet.app.runs.read import locked_run
 from quintet.domain.errors import Precondition
 from quintet.domain.ids import Id
@@ -203,4 +204,4 @@ def drop_blobs(ctx: Ctx[WriteTx], run_id: Id) -> None:
     """Has the run's blobs deleted after the commit, unless a model version still has its files there."""
     prefix = f"runs/{run_id}/"
     if not store.keeps_blobs(ctx.tx, prefix):
-        ctx.after_commit(Effect("blobs.drop", prefix))
+        leave(ctx, prefixes=[prefix])
