@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import Any
 
 from graphql import (
@@ -16,11 +17,15 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     IntValueNode,
+    Visitor,
     build_schema,
     get_named_type,
     is_composite_type,
     lexicographic_sort_schema,
+    parse,
+    print_ast,
     print_schema,
+    visit,
 )
 
 WIDEST = (1 << 63) - 1
@@ -93,8 +98,15 @@ def composite_fields(schema: GraphQLSchema) -> dict[tuple[str, str], str]:
 
 
 def structure(schema: GraphQLSchema) -> str:
-    """The schema as sorted SDL, without anything that does not change what it means."""
-    return print_schema(lexicographic_sort_schema(schema))
+    """The schema as sorted SDL without descriptions: equal for schemas that mean the same."""
+    document = parse(print_schema(lexicographic_sort_schema(schema)), no_location=True)
+    return print_ast(visit(document, _WithoutDescriptions()))
+
+
+class _WithoutDescriptions(Visitor):
+    def leave(self, node: Any, *_: Any) -> Any:
+        # None leaves a node as it is; nodes are immutable and only some have a description.
+        return replace(node, description=None) if getattr(node, "description", None) is not None else None
 
 
 def differences(contract_sdl: str, served: GraphQLSchema) -> list[str]:
