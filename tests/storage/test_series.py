@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from quintet.domain.errors import Invalid
 from quintet.domain.ids import Id
-from quintet.domain.series import LISTED_SERIES, SINGLE, PointBatch, PointRow, Points, RollUp
+from quintet.domain.series import LISTED_SERIES, SINGLE, PointBatch, PointRow, Points, RawPage, RollUp
 from quintet.storage import series, series_read, tables
 from quintet.storage.blocks import BLOCK_POINTS
 from quintet.storage.database import Database
@@ -40,7 +40,7 @@ def stored(db: Database, run: Id) -> Model:
     found: Model = {}
     cursor = None
     while True:
-        page = db.read(lambda tx, at=cursor: series_read.raw(tx, run, limit=1_000, cursor=at))
+        page = raw_page(db, run, cursor)
         for _, _, points in page.series:
             for i, ts, value in zip(points.iters, points.times, points.values, strict=True):
                 assert i not in found
@@ -48,6 +48,10 @@ def stored(db: Database, run: Id) -> Model:
         if page.next_cursor is None:
             return found
         cursor = page.next_cursor
+
+
+def raw_page(db: Database, run: Id, cursor: str | None) -> RawPage:
+    return db.read(lambda tx: series_read.raw(tx, run, limit=1_000, cursor=cursor))
 
 
 def only_rollup(db: Database, run: Id) -> RollUp:
@@ -224,10 +228,14 @@ def test_long_names_of_any_script_are_distinct_series(db: Database, run: Id) -> 
     ]
 
 
+def append_labelled(db: Database, run: Id, label: str) -> None:
+    batch = PointBatch(PointBatch.of(curve(0, 1)).columns, {("loss", "train"): label})
+    db.write(lambda tx: series.append_points(tx, run, batch))
+
+
 def test_the_x_label_is_the_latest_one(db: Database, run: Id) -> None:
     for label in ("epoch", "step"):
-        batch = PointBatch(PointBatch.of(curve(0, 1)).columns, {("loss", "train"): label})
-        db.write(lambda tx, b=batch: series.append_points(tx, run, b))
+        append_labelled(db, run, label)
     append(db, run, *curve(1, 1))
     assert only_rollup(db, run).x_label == "step"
 

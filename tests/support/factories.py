@@ -78,6 +78,9 @@ def make_run(db: Database, world: World, *, state: RunState = RunState.RUNNING, 
 class NoEgress:
     """An outside world that never answers."""
 
+    def check_url(self, url: str) -> None:
+        """Any URL might be fetched, as far as this one knows."""
+
     async def request(
         self,
         method: str,
