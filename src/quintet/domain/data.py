@@ -97,3 +97,17 @@ class Grant:
     dataset_id: Id
     target_id: Id
     role: GrantRole
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that comes in `parts` pieces, numbered from 1; `done` are those that are here."""
+
+    id: Id
+    space_id: Id
+    created_by: Id
+    created_at: int
+    content_type: str
+    parts: int
+    done: tuple[int, ...] = ()
+    detail: dict[str, Any] = field(default_factory=dict)

@@ -47,6 +47,16 @@ class Project:
         return self.name.rsplit("/", 1)[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A team that works in a project, with the key of the role its members have there."""
+
+    project_id: Id
+    team_id: Id
+    role: str
+    is_owner: bool = False
+
+
 def check_name(name: str, *, field: str = "name", least: int = 1) -> str:
     """The name as it will be stored; Invalid where it is empty, too long, or holds control characters."""
     if not isinstance(name, str):

@@ -44,6 +44,8 @@ def list_deployments(
     model_id: Id | None = None,
     key: str | None = None,
     ids: Sequence[Id] | None = None,
+    project_ids: Sequence[Id] | None = None,
+    model_ids: Sequence[Id] | None = None,
     endpoints_only: bool = False,
 ) -> list[Deployment]:
     """Deployments in the order of their making; of every space only for the routing table."""
@@ -57,8 +59,9 @@ def list_deployments(
         query = query.where(c.model_id == model_id)
     if key is not None:
         query = query.where(c.key == key)
-    if ids is not None:
-        query = query.where(c.id.in_(list(ids)))
+    for column, wanted in ((c.id, ids), (c.project_id, project_ids), (c.model_id, model_ids)):
+        if wanted is not None:
+            query = query.where(column.in_(list(wanted)))
     if endpoints_only:
         query = query.where(c.project_id.is_(None))
     return [_deployments.load(r) for r in tx.all(query)]

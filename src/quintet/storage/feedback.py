@@ -47,6 +47,27 @@ def get_metrics(tx: ReadTx, space_id: Id, ids: Sequence[Id]) -> dict[Id, Metric]
     return {r["id"]: _metrics.load(r) for r in rows}
 
 
+def metrics_of_projects(tx: ReadTx, space_id: Id, project_ids: Sequence[Id]) -> dict[Id, list[Metric]]:
+    """The metrics linked to each project, in the order of their making."""
+    c, links = t.metrics.c, t.metric_links.c
+    query = (
+        select(t.metrics, links.project_id)
+        .join(t.metric_links, links.metric_id == c.id)
+        .where(c.space_id == space_id, links.project_id.in_(list(project_ids)))
+        .order_by(c.id)
+    )
+    found: dict[Id, list[Metric]] = {}
+    for row in tx.all(query):
+        found.setdefault(row["project_id"], []).append(_metrics.load(row))
+    return found
+
+
+def metrics_by_key(tx: ReadTx, space_id: Id, keys: Sequence[str]) -> dict[str, Metric]:
+    c = t.metrics.c
+    rows = tx.all(select(t.metrics).where(c.space_id == space_id, c.key.in_(list(keys)))) if keys else []
+    return {r["key"]: _metrics.load(r) for r in rows}
+
+
 def link(tx: WriteTx, metric_id: Id, project_id: Id, now: int) -> None:
     """Shows a metric in a project; linking twice is no error."""
     row = {"metric_id": metric_id, "project_id": project_id, "created_at": now}
@@ -110,6 +131,21 @@ def kinds_of(tx: ReadTx, metric_ids: Sequence[Id]) -> dict[Id, set[str]]:
     for metric, kind in tx.execute(query):
         found.setdefault(metric, set()).add(kind)
     return found
+
+
+def counts_in_projects(
+    tx: ReadTx, project_ids: Sequence[Id], metric_ids: Sequence[Id], since: int | None, until: int | None
+) -> dict[tuple[Id, Id, str], int]:
+    """{(project, metric, kind of feedback): how many} with `since` ≤ time < `until`."""
+    c = t.feedback.c
+    query: Any = select(c.project_id, c.metric_id, c.kind, func.count()).where(
+        c.project_id.in_(list(project_ids)), c.metric_id.in_(list(metric_ids))
+    )
+    if since is not None:
+        query = query.where(c.created_at >= since)
+    if until is not None:
+        query = query.where(c.created_at < until)
+    return {(r[0], r[1], r[2]): int(r[3]) for r in tx.execute(query.group_by(c.project_id, c.metric_id, c.kind))}
 
 
 def summary(tx: ReadTx, project_id: Id, metric_id: Id, model_id: Id | None = None) -> tuple[int, float | None]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, or_, select, update
 
 from quintet.domain.billing import UsageRow
 from quintet.domain.ids import Id
@@ -22,7 +22,11 @@ _c = t.interactions.c
 HOUR = 3_600_000_000
 USAGE_KEYS = ("space_id", "hour", "project_id", "deployment_id", "model_name", "billing_tag", "type", "user_id")
 USAGE_SUMS = ("calls", "errors", "prompt_tokens", "completion_tokens", "latency_us")
-_COLUMNS = [c for c in t.interactions.c if c.name not in ("seq", "search")]
+COLUMNS = [c for c in t.interactions.c if c.name not in ("seq", "search")]
+
+
+def load(row: Mapping[str, Any]) -> Interaction:
+    return _map.load(row)
 
 
 def insert_many(tx: WriteTx, items: Sequence[Interaction]) -> None:
@@ -58,13 +62,28 @@ def _label_row(item: Interaction, key: str, value: str) -> dict[str, Any]:
 
 
 def get(tx: ReadTx, space_id: Id, interaction_id: Id) -> Interaction | None:
-    row = tx.one(select(*_COLUMNS).where(_c.space_id == space_id, _c.id == interaction_id))
+    row = tx.one(select(*COLUMNS).where(_c.space_id == space_id, _c.id == interaction_id))
     return _map.load(row) if row else None
 
 
 def get_many(tx: ReadTx, space_id: Id, ids: Sequence[Id]) -> dict[Id, Interaction]:
-    rows = tx.all(select(*_COLUMNS).where(_c.space_id == space_id, _c.id.in_(list(ids)))) if ids else []
+    rows = tx.all(select(*COLUMNS).where(_c.space_id == space_id, _c.id.in_(list(ids)))) if ids else []
     return {r["id"]: _map.load(r) for r in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackCondition:
+    """Asks for a direct feedback of the metric that meets all that is given; `user` is (our id, any text)."""
+
+    metric_id: Id
+    above: float | None = None
+    least: float | None = None
+    equal: float | None = None
+    unequal: float | None = None
+    below: float | None = None
+    most: float | None = None
+    reasons: tuple[str, ...] | None = None
+    user: tuple[Id | None, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +116,16 @@ class InteractionFilter:
     tag: str | None = None
     feedback: tuple[tuple[Id, float | None, float | None], ...] = ()
     comparison_metrics: tuple[Id, ...] = ()
+    conditions: tuple[FeedbackCondition, ...] = ()
+    excluded: tuple[Id, ...] = ()
+    caller: tuple[Id | None, str] | None = None
+    """Who called: our own user, or the text by which a client names its end user; either will do."""
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 def where(tx: ReadTx, space_id: Id, w: InteractionFilter, columns: Sequence[Any] = ()) -> Select[Any]:
     """The filtered query, unordered."""
-    query = select(*(columns or _COLUMNS)).where(_c.space_id == space_id)
+    query = select(*(columns or COLUMNS)).where(_c.space_id == space_id)
     exact = {
         "project_id": w.project_id, "session_id": w.session_id, "user_id": w.user_id, "end_user": w.end_user,
         "experiment_id": w.experiment_id, "prompt_hash": w.prompt_hash, "status": w.status,
@@ -127,6 +150,10 @@ def where(tx: ReadTx, space_id: Id, w: InteractionFilter, columns: Sequence[Any]
         query = query.where(exists().where(condition))
     if w.tag is not None:
         query = query.where(sql.json_has(tx, sql.json_path(tx, _c.metadata, "tags"), w.tag))
+    if w.excluded:
+        query = query.where(_c.id.not_in(w.excluded))
+    if w.caller is not None:
+        query = query.where(_either(_c.user_id, _c.end_user, w.caller))
     query = _by_feedback(query, w)
     return query.where(sql.fulltext(tx, w.text)) if w.text else query
 
@@ -143,7 +170,29 @@ def _by_feedback(query: Select[Any], w: InteractionFilter) -> Select[Any]:
     for metric in w.comparison_metrics:
         either = or_(f.interaction_id == _c.id, f.other_id == _c.id)
         query = query.where(exists().where(either & (f.metric_id == metric) & (f.kind == "comparison")))
+    for wanted in w.conditions:
+        query = query.where(exists().where(_condition(wanted)))
     return query
+
+
+def _condition(wanted: FeedbackCondition) -> ColumnElement[bool]:
+    f = t.feedback.c
+    clauses = [f.interaction_id == _c.id, f.metric_id == wanted.metric_id, f.kind == "direct"]
+    bounds = (
+        (wanted.above, f.value.__gt__), (wanted.least, f.value.__ge__), (wanted.equal, f.value.__eq__),
+        (wanted.unequal, f.value.__ne__), (wanted.below, f.value.__lt__), (wanted.most, f.value.__le__),
+    )  # fmt: skip
+    clauses += [compare(number) for number, compare in bounds if number is not None]
+    if wanted.reasons is not None:
+        clauses.append(f.reason.in_(wanted.reasons))
+    if wanted.user is not None:
+        clauses.append(_either(f.user_id, f.end_user, wanted.user))
+    return and_(*clauses)
+
+
+def _either(user_id: Any, end_user: Any, caller: tuple[Id | None, str]) -> ColumnElement[bool]:
+    known, text = caller
+    return or_(end_user == text, and_(end_user.is_(None), user_id == known)) if known else end_user == text
 
 
 def page(

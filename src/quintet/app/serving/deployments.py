@@ -76,7 +76,7 @@ def create_endpoint(ctx: Ctx[WriteTx], cmd: CreateEndpoint) -> Deployment:
         raise Invalid("an endpoint's key has at most 200 characters and no '/'", field="key")
     if cmd.task not in TASKS:
         raise Invalid(f"'{cmd.task}' is no task; there are: {', '.join(TASKS)}", field="task")
-    _check_url(cmd.config)
+    check_url(cmd.config)
     project = find_project(ctx, cmd.project) if cmd.project else None
     if _same_key(ctx, project, key):
         raise Conflict(f"an endpoint '{key}' is there already", field="key")
@@ -92,7 +92,8 @@ def create_endpoint(ctx: Ctx[WriteTx], cmd: CreateEndpoint) -> Deployment:
     return item
 
 
-def _check_url(config: dict[str, Any]) -> None:
+def check_url(config: dict[str, Any]) -> None:
+    """Invalid where a configuration has a `base_url` that is no http or https URL."""
     url = config.get("base_url")
     if url is None:
         return
@@ -176,7 +177,7 @@ def edit_deployment(ctx: Ctx[WriteTx], deployment_id: Id, changes: dict[str, Any
     if unknown:
         raise Invalid(f"a deployment has no field '{min(unknown)}' to change", field=min(unknown))
     if "config" in changes:
-        _check_url(changes["config"])
+        check_url(changes["config"])
         changes = {**changes, "config": seal_config(ctx, changes["config"])}
     changed = replace(item, **changes, updated_at=ctx.now)
     store.save_deployment(ctx.tx, changed)
