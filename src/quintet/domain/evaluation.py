@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from quintet.domain.ids import Id
@@ -53,3 +54,35 @@ class Evaluation:
     config: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     result_blob: str | None = None
+
+
+class EvaluationStatus(StrEnum):
+    """Where an evaluation is. Without scores it is where its run is; with them it is completed."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """What gives a score: a judge, a prebuilt criterion, a remote service, or a function with parameters.
+
+    `type` and `config` are the dialect's that made it; with `project_id` None it serves the whole space. A
+    locked grader is not changed any more, because results rest on it.
+    """
+
+    id: Id
+    space_id: Id
+    project_id: Id | None
+    key: str
+    name: str
+    type: str
+    created_at: int
+    updated_at: int
+    created_by: Id
+    metric_id: Id | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    locked: bool = False
