@@ -11,7 +11,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -179,15 +180,20 @@ class CallPath:
         begun: int,
     ) -> AsyncIterator[StreamPart]:
         if len(sources) == 1:
-            async for part in self._one_stream(actor, wanted, route, sources[0], 0, started, begun):
-                yield part
+            # Closed on purpose: a generator that is left to the garbage collector would write its interaction late.
+            async with aclosing(self._one_stream(actor, wanted, route, sources[0], 0, started, begun)) as only:
+                async for part in only:
+                    yield part
             return
         queue: asyncio.Queue[StreamPart | BaseException | None] = asyncio.Queue(64)
 
         async def pump(index: int) -> None:
             try:
-                async for part in self._one_stream(actor, wanted, route, sources[index], index, started, begun):
-                    await queue.put(part)
+                async with aclosing(
+                    self._one_stream(actor, wanted, route, sources[index], index, started, begun)
+                ) as parts:
+                    async for part in parts:
+                        await queue.put(part)
                 await queue.put(None)
             except Exception as error:
                 await queue.put(error)
@@ -217,7 +223,7 @@ class CallPath:
         index: int,
         started: int,
         begun: int,
-    ) -> AsyncIterator[StreamPart]:
+    ) -> AsyncGenerator[StreamPart, None]:
         ident = new_id()
         text: list[str] = []
         calls: list[Mapping[str, Any]] = []
@@ -225,15 +231,16 @@ class CallPath:
         last: Delta | None = None
         failure: BaseException | None = None
         try:
-            async for delta in source:
-                if ttft is None:
-                    ttft = (time.perf_counter_ns() - begun) // 1000
-                text.append(delta.text)
-                calls.extend(delta.tool_calls)
-                if delta.finish_reason is not None:
-                    last = delta
-                    continue
-                yield StreamPart(index, delta, ident)
+            async with _closing(source) as deltas:
+                async for delta in deltas:
+                    if ttft is None:
+                        ttft = (time.perf_counter_ns() - begun) // 1000
+                    text.append(delta.text)
+                    calls.extend(delta.tool_calls)
+                    if delta.finish_reason is not None:
+                        last = delta
+                        continue
+                    yield StreamPart(index, delta, ident)
         except (Exception, asyncio.CancelledError, GeneratorExit) as error:
             failure = error
             raise
@@ -277,6 +284,17 @@ class CallPath:
             none = Generation("", "error", Usage())
             made = _interaction(actor, wanted, route, none, started=started, latency_us=latency, failure=error)
             await self.recorder.record(made)
+
+
+@asynccontextmanager
+async def _closing(source: AsyncIterator[Delta]) -> AsyncIterator[AsyncIterator[Delta]]:
+    """Ends an engine's stream when its reader is done with it; a plain iterator has nothing to end."""
+    try:
+        yield source
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def _within(waiting: Any, max_ttft_ms: int | None) -> Any:
