@@ -6,6 +6,7 @@ nothing under its key. What is added here: the key rule, hashes, our errors, and
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -104,14 +105,11 @@ class ObstoreBlobs:
         tally = _Tally()
         counted = tally.watch(chunks)
         head = await _first_part(counted)
-        try:
+        if len(head) < PART_BYTES:
             with _translated(key):
-                await self._store_parts(key, head, counted)
-        except QuintetError:
-            # A source that failed must not look like a store that failed.
-            if tally.failure is not None:
-                raise tally.failure from None
-            raise
+                await obstore.put_async(self._store, key, head, use_multipart=False)
+        else:
+            await self._store_parts(key, head, counted)
         if self._durable:
             await anyio.to_thread.run_sync(self._force_to_disk, key)
         return _written(key, tally.size, tally.digest.hexdigest())
@@ -147,11 +145,33 @@ class ObstoreBlobs:
                 yield bytes(await part.bytes_async())
 
     async def _store_parts(self, key: str, head: bytes, rest: AsyncIterator[bytes]) -> None:
-        if len(head) < PART_BYTES:
-            await obstore.put_async(self._store, key, head, use_multipart=False)
-            return
-        body = _chain(head, rest)
-        await obstore.put_async(self._store, key, body, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+        """A multipart upload that is told when its source fails or its task is cancelled: only then does it take
+        back the parts that it has sent. Dropped in the middle, it would leave them in the bucket, unseen and paid.
+        """
+        handover: asyncio.Queue[bytes | _SourceGone | None] = asyncio.Queue(1)
+
+        async def upload() -> None:
+            body = _handed_over(head, handover)
+            await obstore.put_async(self._store, key, body, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+
+        task = asyncio.create_task(upload())
+        try:
+            async for chunk in rest:
+                await _hand(handover, chunk, task)
+                if task.done():
+                    break
+            await _hand(handover, None, task)
+            with _translated(key):
+                await asyncio.shield(task)
+        except BaseException:
+            if not task.done():
+                while not handover.empty():
+                    handover.get_nowait()
+                handover.put_nowait(_SourceGone())
+                await asyncio.wait([task])
+            # Retrieved, so that the loop does not report an error that has been dealt with.
+            _ = task.cancelled() or task.exception()
+            raise
 
     def _listed(self, prefix: str) -> Iterator[BlobInfo]:
         with _translated(prefix):
@@ -186,23 +206,22 @@ class ObstoreBlobs:
 
 
 class _Tally:
-    """Counts and hashes what flows through, and remembers how the source failed."""
+    """Counts and hashes what flows through."""
 
     def __init__(self) -> None:
         self.size = 0
         self.digest = hashlib.sha256()
-        self.failure: Exception | None = None
 
     async def watch(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in chunks:
-                self.size += len(chunk)
-                self.digest.update(chunk)
-                if chunk:
-                    yield chunk
-        except Exception as exc:
-            self.failure = exc
-            raise
+        async for chunk in chunks:
+            self.size += len(chunk)
+            self.digest.update(chunk)
+            if chunk:
+                yield chunk
+
+
+class _SourceGone(Exception):
+    """Thrown into an upload so that it takes itself back."""
 
 
 async def _first_part(chunks: AsyncIterator[bytes]) -> bytes:
@@ -217,10 +236,23 @@ async def _first_part(chunks: AsyncIterator[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-async def _chain(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _handed_over(head: bytes, handover: asyncio.Queue[bytes | _SourceGone | None]) -> AsyncIterator[bytes]:
     yield head
-    async for chunk in rest:
-        yield chunk
+    while (item := await handover.get()) is not None:
+        if isinstance(item, _SourceGone):
+            raise item
+        yield item
+
+
+async def _hand(
+    handover: asyncio.Queue[bytes | _SourceGone | None], item: bytes | None, task: asyncio.Task[None]
+) -> None:
+    """Waits until there is room for the item, or the upload has ended early and will never take it."""
+    put = asyncio.ensure_future(handover.put(item))
+    try:
+        await asyncio.wait([put, task], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        put.cancel()
 
 
 @contextlib.contextmanager
