@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from quintet.domain.events import EventKey, EventType, RunEvent
+from quintet.domain.events import EventKey, EventType, NewEvent, RunEvent
 from quintet.domain.ids import Id
 from quintet.domain.series import MetricFilter
 from quintet.storage import run_events
@@ -23,16 +23,16 @@ def run(db: Database) -> Id:
     return make_run(db, make_world(db)).id
 
 
-def plot(run: Id, iteration: int, data: str = "{}", metric: str = "roc", variant: str = "val") -> RunEvent:
-    return RunEvent(run, PLOT, metric, variant, iteration, iteration, data=data)
+def plot(iteration: int, data: str = "{}", metric: str = "roc", variant: str = "val") -> NewEvent:
+    return NewEvent(PLOT, metric, variant, iteration, iteration, data=data)
 
 
-def image(run: Id, iteration: int, url: str, variant: str = "cat") -> RunEvent:
-    return RunEvent(run, IMAGE, "images", variant, iteration, iteration, key=url, url=url)
+def image(iteration: int, url: str, variant: str = "cat") -> NewEvent:
+    return NewEvent(IMAGE, "images", variant, iteration, iteration, key=url, url=url)
 
 
-def put(db: Database, *events: RunEvent) -> None:
-    db.write(lambda tx: run_events.put_events(tx, events))
+def put(db: Database, run: Id, *events: NewEvent) -> None:
+    db.write(lambda tx: run_events.put_events(tx, run, events))
 
 
 def iters(events: list[RunEvent]) -> list[int]:
@@ -40,23 +40,23 @@ def iters(events: list[RunEvent]) -> list[int]:
 
 
 def test_an_event_replaces_the_one_at_its_place(db: Database, run: Id) -> None:
-    put(db, plot(run, 1, '{"old": 1}'), plot(run, 1, '{"older": 1}'), plot(run, 2))
-    put(db, replace(plot(run, 1, '{"new": 1}'), ts=9))
+    put(db, run, plot(1, '{"old": 1}'), plot(1, '{"older": 1}'), plot(2))
+    put(db, run, replace(plot(1, '{"new": 1}'), ts=9))
     found = db.read(lambda tx: run_events.last_events(tx, [run], [PLOT], iterations=10))
     assert [(e.iter, e.ts, e.data) for e in found] == [(2, 2, "{}"), (1, 9, '{"new": 1}')]
 
 
 def test_large_figures_are_compressed_at_rest_and_whole_when_read(db: Database, run: Id) -> None:
     figure = json.dumps({"data": [{"x": list(range(50_000)), "é": "ü"}]}, ensure_ascii=False)
-    put(db, plot(run, 1, figure))
+    put(db, run, plot(1, figure))
     (found,) = db.read(lambda tx: run_events.last_events(tx, [run], [PLOT]))
     assert found.data == figure
     assert db.read(lambda tx: stored_bytes(tx, [run]))[run] < len(figure) / 2
 
 
 def test_the_last_iterations_are_counted_for_each_metric_and_variant(db: Database, run: Id) -> None:
-    put(db, *(plot(run, i) for i in range(5)), *(plot(run, i, variant="test") for i in range(2)))
-    put(db, image(run, 99, "u"))
+    put(db, run, *(plot(i) for i in range(5)), *(plot(i, variant="test") for i in range(2)))
+    put(db, run, image(99, "u"))
     found = db.read(lambda tx: run_events.last_events(tx, [run], [PLOT], iterations=2))
     assert [(e.variant, e.iter) for e in found] == [("test", 1), ("test", 0), ("val", 4), ("val", 3)]
     chosen = db.read(lambda tx: run_events.last_events(tx, [run], [PLOT], [MetricFilter("roc", ("val",))]))
@@ -66,7 +66,8 @@ def test_the_last_iterations_are_counted_for_each_metric_and_variant(db: Databas
 def test_iterations_of_several_runs_count_alone_or_together(db: Database) -> None:
     world = make_world(db)
     first, second = make_run(db, world).id, make_run(db, world).id
-    put(db, plot(first, 1), plot(first, 5), plot(second, 3))
+    put(db, first, plot(1), plot(5))
+    put(db, second, plot(3))
     both = [first, second]
     alone = db.read(lambda tx: run_events.last_events(tx, both, [PLOT]))
     together = db.read(lambda tx: run_events.last_events(tx, both, [PLOT], per_run=False))
@@ -74,7 +75,7 @@ def test_iterations_of_several_runs_count_alone_or_together(db: Database) -> Non
 
 
 def test_images_whose_file_was_written_again_are_hidden(db: Database, run: Id) -> None:
-    put(db, *(image(run, i, f"http://files/{i % 3}.png") for i in range(5)))
+    put(db, run, *(image(i, f"http://files/{i % 3}.png") for i in range(5)))
     keys = db.read(lambda tx: run_events.event_keys(tx, run, [IMAGE], current_only=True))
     assert keys == [EventKey("images", "cat", i, 1) for i in (4, 3, 2)]
     assert len(db.read(lambda tx: run_events.event_keys(tx, run, [IMAGE]))) == 5
@@ -83,7 +84,7 @@ def test_images_whose_file_was_written_again_are_hidden(db: Database, run: Id) -
 
 
 def test_iterations_are_listed_from_the_newest_or_beyond_one(db: Database, run: Id) -> None:
-    put(db, *(image(run, i, f"{i}.png", v) for i in range(0, 50, 10) for v in ("cat", "dog")))
+    put(db, run, *(image(i, f"{i}.png", v) for i in range(0, 50, 10) for v in ("cat", "dog")))
 
     def listed(beyond: int | None = None, newer: bool = False) -> list[int]:
         return db.read(lambda tx: run_events.iterations(tx, run, [IMAGE], beyond=beyond, newer=newer, limit=2))
@@ -96,7 +97,7 @@ def test_iterations_are_listed_from_the_newest_or_beyond_one(db: Database, run: 
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_pages_hold_all_events_of_their_last_iteration(db: Database, run: Id, newest_first: bool) -> None:
-    put(db, *(plot(run, i // 3, variant=str(i)) for i in range(20)))
+    put(db, run, *(plot(i // 3, variant=str(i)) for i in range(20)))
     found: list[RunEvent] = []
     after = None
     for _ in range(20):
@@ -116,7 +117,8 @@ def next_page(db: Database, run: Id, after: int | None, newest_first: bool):  # 
 def test_deleting_tells_which_files_were_pointed_to(db: Database) -> None:
     world = make_world(db)
     run, other = make_run(db, world).id, make_run(db, world).id
-    put(db, image(run, 1, "b"), image(run, 2, "a"), image(run, 3, "a"), plot(run, 1), image(other, 1, "c"))
+    put(db, run, image(1, "b"), image(2, "a"), image(3, "a"), plot(1))
+    put(db, other, image(1, "c"))
     assert db.write(lambda tx: run_events.delete_events(tx, run)) == ["a", "b"]
     assert db.read(lambda tx: run_events.event_keys(tx, run, [IMAGE, PLOT])) == []
     assert len(db.read(lambda tx: run_events.event_keys(tx, other, [IMAGE]))) == 1

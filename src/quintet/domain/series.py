@@ -26,7 +26,8 @@ LISTED_SERIES = 2_000
 MONITOR_METRICS = frozenset({":monitor:machine", ":monitor:gpu"})
 """Metrics that count seconds and not iterations, so they say nothing of how far a run is."""
 
-_INT64 = 2**63
+INT64 = 2**63
+"""Iterations and times are below this and not below its negative."""
 
 SeriesKey = tuple[str, str]
 """(metric, variant)"""
@@ -82,7 +83,7 @@ class PointBatch:
         columns: dict[SeriesKey, Points] = {}
         errors: dict[str, int] = {}
         for key, (iters, times, values) in groups.items():
-            fault = _name_fault(*key)
+            fault = name_fault(*key)
             if fault:
                 errors[fault] = errors.get(fault, 0) + len(iters)
                 continue
@@ -227,23 +228,21 @@ def _from_dict(latest: Mapping[int, tuple[int, float]]) -> Points:
     return Points(array("q", order), array("q", [p[0] for p in pairs]), array("d", [p[1] for p in pairs]))
 
 
-def check_series_name(metric: str, variant: str) -> None:
-    """Invalid where a metric or variant cannot be stored."""
-    fault = _name_fault(metric, variant)
-    if fault:
-        raise Invalid(fault, field="metric")
-
-
-def _name_fault(metric: object, variant: object) -> str | None:
+def name_fault(metric: object, variant: object) -> str | None:
+    """Why these cannot name a series; None where they can."""
     for name, what in ((metric, "metric"), (variant, "variant")):
         if not isinstance(name, str):
             return f"'{what}' must be text"
         if len(name) > MAX_NAME:
             return f"'{what}' is longer than {MAX_NAME} characters"
-        # PostgreSQL cannot store these two; what one database refuses, both refuse.
-        if "\x00" in name or (not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name)):
+        if not storable(name):
             return f"'{what}' holds a character that cannot be stored"
     return None
+
+
+def storable(text: str) -> bool:
+    """Whether both databases can store it: PostgreSQL refuses NUL, and lone surrogates are no UTF-8."""
+    return "\x00" not in text and (text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))
 
 
 def _typed(iters: Sequence[int], times: Sequence[int], values: Sequence[float]) -> Points | None:
@@ -269,7 +268,7 @@ def _valid_only(iters: Sequence[int], times: Sequence[int], values: Sequence[flo
 
 def _point_fault(iteration: object, ts: object, value: object) -> str | None:
     for number, what in ((iteration, "iter"), (ts, "timestamp")):
-        if not isinstance(number, int) or not -_INT64 <= number < _INT64:
+        if not isinstance(number, int) or not -INT64 <= number < INT64:
             return f"'{what}' must be a 64-bit integer"
     if not isinstance(value, int | float) or (isinstance(value, int) and abs(value) >= 2**1023):
         return "'value' must be a number"

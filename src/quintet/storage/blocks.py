@@ -42,7 +42,7 @@ _PLAIN, _PACKED, _SPACED = 0, 1, 2
 class Summary(NamedTuple):
     """The summary columns of a block or a series, in the order and by the names of the tables."""
 
-    count: int
+    points: int
     finite: int
     first_iter: int
     first_value: float | None
@@ -165,7 +165,7 @@ def summarize(points: Points) -> Summary:
     low = min(clean, default=None)
     high = max(clean, default=None)
     return Summary(
-        count=len(values),
+        points=len(values),
         finite=len(clean),
         first_iter=iters[0],
         first_value=stored(values[0]),
@@ -186,7 +186,7 @@ def combine(first: Summary, second: Summary) -> Summary:
     low_second = second.min_value is not None and (low is None or second.min_value < low)
     high_second = second.max_value is not None and (high is None or second.max_value > high)
     return Summary(
-        count=first.count + second.count,
+        points=first.points + second.points,
         finite=first.finite + second.finite,
         first_iter=first.first_iter,
         first_value=first.first_value,

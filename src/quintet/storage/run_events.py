@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 
 from quintet.domain.errors import Invalid
-from quintet.domain.events import EventKey, EventType, RunEvent
+from quintet.domain.events import EventKey, EventType, NewEvent, RunEvent
 from quintet.domain.ids import Id
 from quintet.domain.page import Page
 from quintet.domain.series import MetricFilter
@@ -31,15 +31,15 @@ _c = t.run_events.c
 _PLAIN, _ZLIB = b"\0", b"\1"
 
 
-def put_events(tx: WriteTx, events: Iterable[RunEvent]) -> int:
+def put_events(tx: WriteTx, run_id: Id, events: Iterable[NewEvent]) -> int:
     """Stores events and says how many; one at the place of another replaces it."""
-    rows: dict[tuple[Id, str, str, int], dict[str, Any]] = {}
+    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
     count = 0
     for event in events:
         digest = series_digest(event.metric, event.variant, event.key)
-        place = (event.run_id, event.type.value, digest, event.iter)
+        place = (event.type.value, digest, event.iter)
         rows[place] = {
-            "run_id": event.run_id, "type": event.type.value, "digest": digest, "metric": event.metric,
+            "run_id": run_id, "type": event.type.value, "digest": digest, "metric": event.metric,
             "variant": event.variant, "iter": event.iter, "ts": event.ts, "key": event.key, "url": event.url,
             "data": _pack(event.data),
         }  # fmt: skip

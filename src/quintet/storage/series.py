@@ -84,9 +84,9 @@ def fold(tx: WriteTx, series_id: int) -> int:
         return 0
     points, b = tail, t.series_blocks.c
     # The last block may be a short one from an earlier fold: fill it up instead of leaving a trail of them.
-    last = tx.one(select(b.id, b.count, b.data).where(b.series_id == series_id).order_by(b.first_iter.desc()).limit(1))
+    last = tx.one(select(b.id, b.points, b.data).where(b.series_id == series_id).order_by(b.first_iter.desc()).limit(1))
     changes = _Changes(0)
-    if last is not None and last["count"] < BLOCK_POINTS:
+    if last is not None and last["points"] < BLOCK_POINTS:
         changes.old_blocks.append(last["id"])
         points = concat(Piece(last["data"]).points(), tail)
     for start in range(0, len(points), BLOCK_POINTS):
@@ -235,12 +235,12 @@ def _insert(tx: WriteTx, table: Table, rows: list[dict[str, Any]]) -> None:
 
 def _append(tx: WriteTx, row: Mapping[str, Any], points: Points, changes: _Changes) -> None:
     """Points of one series, sorted by iteration and without repeats."""
-    if row["count"] and points.iters[0] <= row["last_iter"]:
+    if row["points"] and points.iters[0] <= row["last_iter"]:
         _merge(tx, row, points, changes)
         return
     series_id = row["id"]
     added = summarize(points)
-    summary = combine(_summary_of(row), added) if row["count"] else added
+    summary = combine(_summary_of(row), added) if row["points"] else added
     tail_rows, tail_count = row["tail_rows"] + 1, row["tail_count"] + len(points)
     if tail_count < BLOCK_POINTS and tail_rows < TAIL_ROWS:
         changes.add_tail(series_id, points)

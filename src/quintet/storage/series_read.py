@@ -40,7 +40,7 @@ Axis = Literal["iter", "ts"]
 
 _s = t.series.c
 _ROLL_UP = (
-    _s.run_id, _s.metric, _s.variant, _s.x_label, _s.count, _s.finite, _s.first_iter, _s.first_value, _s.last_iter,
+    _s.run_id, _s.metric, _s.variant, _s.x_label, _s.points, _s.finite, _s.first_iter, _s.first_value, _s.last_iter,
     _s.last_ts, _s.last_value, _s.min_value, _s.min_iter, _s.max_value, _s.max_iter, _s.sum_value, _s.single_ts,
     _s.single_value,
 )  # fmt: skip
@@ -61,7 +61,7 @@ class _Series(NamedTuple):
 
 def rollups(tx: ReadTx, run_ids: Sequence[Id], *, listed_only: bool = True) -> list[RollUp]:
     """The roll-ups of all series of the runs; at most 2,000 for each run, unless `listed_only` is off."""
-    query = select(*_ROLL_UP).where(_s.run_id.in_(list(run_ids)), or_(_s.count > 0, _s.single_ts.is_not(None)))
+    query = select(*_ROLL_UP).where(_s.run_id.in_(list(run_ids)), or_(_s.points > 0, _s.single_ts.is_not(None)))
     if listed_only:
         query = query.where(_s.listed)
     return [_roll_up(row) for row in tx.execute(query.order_by(_s.run_id, _s.id)).all()]
@@ -170,8 +170,8 @@ def _within(x: Ints, y: Sequence[float], first: int | None, last: int | None) ->
 
 def _select(tx: ReadTx, run_ids: Sequence[Id], metrics: Sequence[MetricFilter]) -> list[_Series]:
     """The series that have points, in the order that charts list them."""
-    query = select(_s.id, _s.run_id, _s.metric, _s.variant, _s.x_label, _s.count, _s.finite).where(
-        _s.run_id.in_(list(run_ids)), _s.count > 0
+    query = select(_s.id, _s.run_id, _s.metric, _s.variant, _s.x_label, _s.points, _s.finite).where(
+        _s.run_id.in_(list(run_ids)), _s.points > 0
     )
     if metrics:
         query = query.where(_s.metric.in_(sorted({m.metric for m in metrics})))
@@ -265,9 +265,9 @@ def _select_all(
 ) -> list[tuple[_Series, tuple[int, float] | None]]:
     """The series of a run by id, with their single values; a single value counts as a point."""
     query = select(
-        _s.id, _s.run_id, _s.metric, _s.variant, _s.x_label, _s.count, _s.finite, _s.single_ts,
+        _s.id, _s.run_id, _s.metric, _s.variant, _s.x_label, _s.points, _s.finite, _s.single_ts,
         _s.single_value,
-    ).where(_s.run_id == run_id, or_(_s.count > 0, _s.single_ts.is_not(None))).order_by(_s.id)  # fmt: skip
+    ).where(_s.run_id == run_id, or_(_s.points > 0, _s.single_ts.is_not(None))).order_by(_s.id)  # fmt: skip
     found: list[tuple[_Series, tuple[int, float] | None]] = []
     for row in tx.execute(query).all():
         series_id, _, metric, variant, x_label, count, finite, single_ts, single_value = row

@@ -188,7 +188,7 @@ workers = Table(
 def _summary() -> list[Column[Any]]:
     """What a block, and a whole series, knows of its points. NULL values: NaN, or no finite value at all."""
     return [
-        _count("count"), _count("finite"), Column("first_iter", BigInteger), Column("first_value", Float),
+        _count("points"), _count("finite"), Column("first_iter", BigInteger), Column("first_value", Float),
         Column("last_iter", BigInteger), Column("last_ts", BigInteger), Column("last_value", Float),
         Column("min_value", Float), Column("min_iter", BigInteger), Column("max_value", Float),
         Column("max_iter", BigInteger), Column("sum_value", Float, nullable=False, server_default="0"),
