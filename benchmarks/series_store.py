@@ -64,6 +64,31 @@ def ingest(db: Database, runs: list[Id], writers: int) -> tuple[int, float]:
     return stored, seconds
 
 
+def small_appends(db: Database, run: Id, writers: int) -> float:
+    """Requests in a second that add one point to each of 20 series, some waiting for the same commit."""
+    requests = 3_000
+
+    def store(i: int) -> None:
+        rows = [(f"metric {n // 4}", f"variant {n % 4}", 1_000_000 + i, NOW + i, 0.5) for n in range(SERIES)]
+        db.write(lambda tx: series.append_points(tx, run, PointBatch.of(rows), NOW))
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(writers) as pool:
+        list(pool.map(store, range(requests)))
+    return requests / (time.perf_counter() - start)
+
+
+def replay(db: Database, run: Id) -> float:
+    """Points in a second when all of a run's points come a second time, in the same batches."""
+    start = time.perf_counter()
+    stored = 0
+    for rows in list(batches(random.Random(run)))[:20]:
+        batch = PointBatch.of(rows)
+        db.write(lambda tx, one=batch: series.append_points(tx, run, one, NOW))  # type: ignore[misc]
+        stored += len(rows)
+    return stored / (time.perf_counter() - start)
+
+
 def timed(what: str, goal_ms: float, work: Callable[[], object], times: int = 20) -> None:
     work()
     spent = []
@@ -119,6 +144,8 @@ def main() -> None:
                 f"last, min, max, mean of {min(2_000, len(hundred) * SERIES):,} series", 20,
                 lambda: db.read(lambda tx: series_read.rollups(tx, hundred)),
             )  # fmt: skip
+        print(f"points that come again: {replay(db, runs[0]):,.0f} points/s")
+        print(f"requests of one point for each of 20 series: {small_appends(db, runs[-1], 32):,.0f}/s")
         if not given.url:
             print(f"file: {path.stat().st_size / 1e6:.0f} MB")
         db.close()
