@@ -245,8 +245,7 @@ async def _read_capped(response: aiohttp.ClientResponse, max_bytes: int, target:
 def _refuse_redirect(response: aiohttp.ClientResponse, target: Target) -> None:
     if 300 <= response.status < 400:
         raise Unavailable(
-            f"'{target.host}' answered with a redirect ({response.status}), which is not followed: "
-            "give the final URL",
+            f"'{target.host}' answered with a redirect ({response.status}), which is not followed: give the final URL",
             status=response.status,
         )
 
