@@ -6,6 +6,7 @@ needs; a dialect that has fewer maps several to one at its edge.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -229,6 +230,11 @@ class Lease:
     attempt: int
     leased_at: int
     expires_at: int
+
+    @property
+    def digest(self) -> str:
+        """What the run's own token says of this lease; the worker's token cannot be told from it."""
+        return hashlib.sha256(self.token.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

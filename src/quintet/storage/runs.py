@@ -20,6 +20,7 @@ from quintet.domain.runs import Artifact, Checkpoint, Run, RunKind, RunState, St
 from quintet.storage import tables as t
 from quintet.storage.keyset import fetch_page
 from quintet.storage.mapping import Mapper
+from quintet.storage.series import delete_series
 from quintet.storage.sql import for_update, json_has, upsert
 from quintet.storage.tx import ReadTx, WriteTx
 
@@ -263,6 +264,13 @@ def artifacts_of_many(tx: ReadTx, run_ids: Sequence[Id]) -> dict[Id, list[Artifa
     return found
 
 
+def find_artifact(tx: ReadTx, space_id: Id, artifact_id: Id) -> Artifact | None:
+    """An artifact of any run of the space."""
+    query = select(t.artifacts).join(t.runs, t.runs.c.id == t.artifacts.c.run_id)
+    row = tx.one(query.where(t.runs.c.space_id == space_id, t.artifacts.c.id == artifact_id))
+    return _artifacts.load(row) if row else None
+
+
 def put_artifacts(tx: WriteTx, artifacts: Sequence[Artifact]) -> None:
     """Adds artifacts, or replaces those of the same run, mode and key (which keep their id)."""
     fresh = ("type", "uri", "created_at", "size", "hash", "blob", "detail")
@@ -329,8 +337,9 @@ def delete_checkpoints(tx: WriteTx, run_id: Id) -> None:
 
 
 def delete_reports(tx: WriteTx, run_id: Id) -> None:
-    """Series, log and events of the run (tails and blocks go with their series)."""
-    for table in (t.series, t.log_chunks, t.run_events):
+    """Series, log and events of the run."""
+    delete_series(tx, run_id)
+    for table in (t.log_chunks, t.run_events):
         tx.write(delete(table).where(table.c.run_id == run_id))
 
 

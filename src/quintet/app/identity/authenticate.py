@@ -23,6 +23,7 @@ from quintet.domain.errors import Unauthenticated
 from quintet.domain.identity import BUILTIN_ROLES, Actor, Permission
 from quintet.domain.ids import Id
 from quintet.storage import identity as store
+from quintet.storage import queues
 from quintet.storage.tx import ReadTx
 
 CACHE_SECONDS = 15.0
@@ -184,6 +185,10 @@ def _by_claims(tx: ReadTx, claims: dict[str, object]) -> Actor:
     run = claims.get("run")
     actor = actor_of(tx, Id(user), Id(space))
     if isinstance(run, str):
+        lease = claims.get("lease")
+        held = queues.lease_of(tx, Id(run)) if lease is not None else None
+        if lease is not None and (held is None or held.digest != lease):
+            raise Unauthenticated("this attempt of the run is over")
         return Actor(
             user_id=actor.user_id,
             space_id=actor.space_id,

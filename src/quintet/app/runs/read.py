@@ -121,6 +121,15 @@ def artifacts_of_runs(ctx: Ctx[ReadTx], ids: Sequence[Id]) -> dict[Id, list[Arti
     return store.artifacts_of_many(ctx.tx, list(get_runs(ctx, ids)))
 
 
+def find_artifact(ctx: Ctx[ReadTx], artifact_id: Id) -> Artifact:
+    """An artifact of any run that the actor may see; NotFound otherwise."""
+    authorize(ctx, Permission.RUN_READ)
+    found = store.find_artifact(ctx.tx, ctx.actor.space_id, artifact_id)
+    if found is None or not _own(ctx, [found.run_id]):
+        raise NotFound.of("artifact", artifact_id)
+    return found
+
+
 def checkpoints_of(ctx: Ctx[ReadTx], run_id: Id) -> list[Checkpoint]:
     """The run's checkpoints by step, the latest last."""
     return store.checkpoints_of(ctx.tx, get_run(ctx, run_id).id)

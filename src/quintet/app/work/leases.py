@@ -14,11 +14,13 @@ from typing import Any, NamedTuple, assert_never
 
 from quintet.app.authz import authorize
 from quintet.app.context import Ctx
+from quintet.app.events.report import report_logs
 from quintet.app.identity.accounts import SYSTEM
 from quintet.app.queues.entries import put_entry
 from quintet.app.runs.state import move
 from quintet.app.work.workers import saw_worker
-from quintet.domain.errors import Forbidden, Invalid, NotFound, Precondition
+from quintet.domain.errors import Forbidden, Invalid, NotFound, Precondition, Unauthenticated
+from quintet.domain.events import LogLine
 from quintet.domain.identity import Actor, Permission
 from quintet.domain.ids import Id
 from quintet.domain.runs import Lease, Run, RunState
@@ -71,10 +73,11 @@ def lease_next(ctx: Ctx[WriteTx], worker: str, queues: Sequence[str], seconds: i
     if not worker:
         raise Invalid("'worker' is the name of the worker", field="worker")
     taken = _take(ctx, queues)
-    if not is_system(ctx.actor):
-        saw_worker(ctx, worker, seconds=seconds, run_id=taken.id if taken else None, queues=queues)
     if taken is None:
+        if not is_system(ctx.actor):
+            saw_worker(ctx, ctx.actor.space_id, worker, seconds=seconds, run_id=None, queues=queues)
         return None
+    saw_worker(ctx, taken.space_id, worker, seconds=seconds, run_id=taken.id, queues=queues)
     lease = Lease(taken.id, secrets.token_hex(16), worker, taken.attempt + 1, ctx.now, ctx.now + seconds * 1_000_000)
     running = move(
         ctx, taken, RunState.RUNNING, reason="", message="", attempt=lease.attempt, stop_requested=False,
@@ -111,6 +114,14 @@ def held_run(ctx: Ctx[WriteTx], run_id: Id, token: str) -> tuple[Run, Lease]:
     return run, lease
 
 
+def check_attempt(ctx: Ctx[ReadTx], run_id: Id, digest: str) -> None:
+    """Unauthenticated where the lease that a run's token was made for has ended: a run whose worker was taken
+    for dead may still be going, beside the attempt that took its place, and must not write into it."""
+    lease = store.lease_of(ctx.tx, run_id)
+    if lease is None or lease.digest != digest:
+        raise Unauthenticated("this attempt of the run is over")
+
+
 class Beat(NamedTuple):
     """What a worker hears back: whether to stop, and until when (microseconds) the run is still its own."""
 
@@ -124,10 +135,17 @@ def heartbeat(ctx: Ctx[WriteTx], run_id: Id, token: str, seconds: int) -> Beat:
     run, lease = held_run(ctx, run_id, token)
     expires = ctx.now + seconds * 1_000_000
     store.extend_lease(ctx.tx, run_id, token, expires)
-    if not is_system(ctx.actor):
-        saw_worker(ctx, lease.worker, seconds=seconds, run_id=run_id)
+    saw_worker(ctx, run.space_id, lease.worker, seconds=seconds, run_id=run_id)
     run_store.save_run(ctx.tx, run, replace(run, updated_at=ctx.now, last_worker_at=ctx.now))
     return Beat(run.stop_requested, expires)
+
+
+def report_lines(ctx: Ctx[WriteTx], run_id: Id, token: str, lines: Sequence[LogLine]) -> int:
+    """Adds what a run printed to its log; how many lines. Precondition for a stale token."""
+    run, lease = held_run(ctx, run_id, token)
+    # The server's own worker serves every space, and here speaks for the one that the run is in.
+    there = replace(ctx, actor=replace(ctx.actor, space_id=run.space_id))
+    return report_logs(there, run_id, [line._replace(worker=line.worker or lease.worker) for line in lines])
 
 
 class Outcome(StrEnum):
@@ -147,8 +165,7 @@ def finish(ctx: Ctx[WriteTx], run_id: Id, token: str, outcome: Outcome, reason: 
     run, lease = held_run(ctx, run_id, token)
     if not store.end_lease(ctx.tx, run_id, token):
         raise Precondition("this worker does not hold the run any more", field="token", stale=True)
-    if not is_system(ctx.actor):
-        saw_worker(ctx, lease.worker, run_id=None)
+    saw_worker(ctx, run.space_id, lease.worker, run_id=None)
     match outcome:
         case Outcome.COMPLETED:
             return move(ctx, run, RunState.COMPLETED, reason=reason, progress=1.0)

@@ -8,8 +8,9 @@ from typing import Any
 
 from quintet.app.authz import authorize
 from quintet.app.context import Ctx
+from quintet.app.identity.accounts import SYSTEM
 from quintet.app.runs.read import locked_run
-from quintet.domain.errors import Invalid
+from quintet.domain.errors import Forbidden, Invalid
 from quintet.domain.identity import Permission
 from quintet.domain.ids import Id, new_id
 from quintet.domain.projects import check_name
@@ -94,19 +95,23 @@ def _save(ctx: Ctx[WriteTx], known: Worker | None, worker: Worker, seconds: int)
 
 def saw_worker(
     ctx: Ctx[WriteTx],
+    space_id: Id,
     name: str,
     *,
     run_id: Id | None,
     seconds: int | None = None,
     queues: Sequence[str] | None = None,
 ) -> Worker:
-    """Notes a worker of ours that leased, renewed or finished; `queues` are names, unknown ones left out."""
-    known = store.find_worker(ctx.tx, ctx.actor.space_id, name)
+    """Notes a worker of ours that leased, renewed or finished; `queues` are names, unknown ones left out.
+
+    The server's own worker serves every space: it is noted in the space of the run that it has.
+    """
+    known = store.find_worker(ctx.tx, space_id, name)
     ids: tuple[Id, ...] | None = None
     if queues is not None:
-        found = (queue_store.queue_by_name(ctx.tx, ctx.actor.space_id, queue) for queue in queues)
+        found = (queue_store.queue_by_name(ctx.tx, space_id, queue) for queue in queues)
         ids = tuple(queue.id for queue in found if queue is not None)
-    fresh = _fresh(ctx, known, WorkerReport(name, run_id, ids))
+    fresh = replace(_fresh(ctx, known, WorkerReport(name, run_id, ids)), space_id=space_id)
     return _save(ctx, known, fresh, max(seconds or 0, _seconds(known)))
 
 
@@ -125,3 +130,14 @@ def list_workers(
     return store.list_workers(
         ctx.tx, ctx.actor.space_id, alive_at=ctx.now if alive else None, seen_since=seen, names=names
     )
+
+
+FORGET_US = 30 * 24 * 3600 * 1_000_000
+"""How long a worker that is gone stays known: reports of a month may name it."""
+
+
+def forget_workers(ctx: Ctx[WriteTx]) -> int:
+    """Drops workers that have been gone for a month, in every space; for the server itself."""
+    if ctx.actor.user_id != SYSTEM.user_id:
+        raise Forbidden("only the server itself does this")
+    return store.forget_workers(ctx.tx, ctx.now - FORGET_US)

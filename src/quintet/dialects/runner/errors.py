@@ -1,0 +1,34 @@
+"""Errors on the runner wire: `{"error": {"code", "message", "field"}}` with the status of their class."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from quintet.dialects.kit.errors import BodyTooLarge, EncodedBody, ErrorTable
+from quintet.domain import errors
+from quintet.domain.errors import QuintetError
+
+TABLE: ErrorTable[int] = ErrorTable(
+    {
+        errors.NotFound: 404,
+        errors.Conflict: 409,
+        errors.Forbidden: 403,
+        errors.Unauthenticated: 401,
+        errors.Invalid: 400,
+        errors.Precondition: 412,
+        errors.Quota: 429,
+        BodyTooLarge: 413,
+        EncodedBody: 415,
+        errors.Unavailable: 503,
+        errors.TimedOut: 504,
+        errors.Unsupported: 501,
+        errors.Internal: 500,
+    }
+)
+
+
+def show_error(error: QuintetError, request_id: str) -> Response:
+    """The error as a response. 412 is what tells a worker that the run is not its own any more."""
+    body = {"error": {"code": error.code, "message": error.message, "field": error.field}, "request_id": request_id}
+    return Response(msgspec.json.encode(body), status_code=TABLE.row(error), media_type="application/json")

@@ -1,0 +1,1 @@
+"""Runs a job as a subprocess of the worker, in a process group of its own."""
