@@ -13,11 +13,11 @@ import pytest
 from quintet.app import leftovers
 from quintet.app.core import Core
 from quintet.app.datasets import fill
-from quintet.app.datasets.manage import CreateDataset
+from quintet.app.datasets.manage import CreateDataset, create_dataset
 from quintet.app.evaluation import benchmarks, evaluate, graders
 from quintet.app.evaluation.benchmarks import CreateBenchmark
 from quintet.app.evaluation.evaluate import RecordResult, Scores, StartEvaluation
-from quintet.app.evaluation.graders import CreateGrader
+from quintet.app.evaluation.graders import SCORING_FUNCTION, CreateGrader
 from quintet.app.evaluation.leaderboard import Direction, Leaderboard, leaderboard
 from quintet.app.models import versions
 from quintet.app.models.versions import RegisterVersion
@@ -27,12 +27,17 @@ from quintet.app.runs.read import get_run
 from quintet.blobs import open_blobs
 from quintet.domain.errors import Conflict, Forbidden, Invalid, NotFound, Precondition
 from quintet.domain.evaluation import Evaluation
-from quintet.domain.ids import Kind, to_uuid
+from quintet.domain.ids import Kind, new_id, to_uuid
+from quintet.domain.models import Deployment
 from quintet.domain.page import PageRequest
 from quintet.domain.runs import RunKind, RunState
+from quintet.domain.scoring import DEFAULT_AGGREGATIONS
+from quintet.recipes.evaluate import EvaluateConfig
+from quintet.recipes.schema import parse_config
+from quintet.storage import deployments
 from quintet.storage.database import Database
 from quintet.storage.evaluation import EvaluationFilter
-from tests.support.factories import World, make_ports, make_run, make_world
+from tests.support.factories import NOW, World, make_ports, make_run, make_world
 
 
 @pytest.fixture
@@ -49,11 +54,17 @@ def world(db: Database) -> World:
 
 
 def _benchmark(core: Core, world: World, key: str = "b", **fields: Any) -> Any:
+    """A benchmark with a dataset, unless `fields` say otherwise."""
+    if "dataset" not in fields:
+        fields["dataset"] = core.write_now(world.actor, create_dataset, CreateDataset("d")).id
     return core.write_now(world.actor, benchmarks.create_benchmark, CreateBenchmark(key, key, **fields))
 
 
 def _start(core: Core, world: World, benchmark: str = "b", **fields: Any) -> Any:
-    cmd = StartEvaluation(benchmark, **{"model": "proj/chat", **fields})
+    """Starts an evaluation of a model of its own, unless `fields` say otherwise."""
+    if "model" not in fields:
+        core.write_now(world.actor, versions.register_version, RegisterVersion("some-model"))
+    cmd = StartEvaluation(benchmark, **{"model": "some-model", **fields})
     return core.write_now(world.actor, evaluate.start_evaluation, cmd)
 
 
@@ -131,24 +142,73 @@ def test_a_project_grader_hides_the_spaces_own_and_a_lock_holds(core: Core, worl
     assert find("g", world.project.id) == common
 
 
+def test_scoring_functions_are_the_built_in_ones_and_those_registered(core: Core, world: World) -> None:
+    params = {"judge_model": "m", "aggregation_functions": ["average"]}
+    cmd = CreateGrader(
+        "Mine", SCORING_FUNCTION, "me::mine", config={"description": "d", "params": params}, again=True
+    )
+    made = core.write_now(world.actor, graders.create_grader, cmd)
+    core.write_now(world.actor, graders.create_grader, CreateGrader("Judge", "judge", "j"))
+    found = core.read_now(world.actor, graders.scoring_functions)
+    assert [f.key for f in found] == [*DEFAULT_AGGREGATIONS, "me::mine"]
+    assert set(graders.BUILTIN_SCORING) == set(DEFAULT_AGGREGATIONS)
+    mine = core.read_now(world.actor, graders.find_scoring_function, "me::mine")
+    assert (mine.grader, mine.params, mine.aggregations) == (made, params, ("average",))
+    assert core.read_now(world.actor, graders.find_scoring_function, "basic::equality").aggregations == ("accuracy",)
+    for key in ("j", "absent"):
+        with pytest.raises(NotFound):
+            core.read_now(world.actor, graders.find_scoring_function, key)
+
+
 # -- evaluations ----------------------------------------------------------------------------------------------
 
 
 def test_an_evaluation_is_numbered_queued_and_told_what_to_do(core: Core, world: World) -> None:
-    fill.create_with_rows(core, world.actor, CreateDataset("d"), [{"question": "q", "answer": "a"}])
-    benchmark = _benchmark(core, world, dataset="d", scoring=("basic::equality",))
-    core.write_now(world.actor, versions.register_version, RegisterVersion("llama"))
-    first, run = _start(core, world, model="llama", num_examples=5, sampling={"temperature": 0.0})
-    second, _ = _start(core, world, model="somewhere/else")
-    assert (first.number, second.number, first.status) == (0, 1, "pending")
-    assert (first.model_version, second.model_id, second.config) == (1, None, {"model": "somewhere/else"})
+    benchmark = _benchmark(core, world, scoring=("basic::equality",))
+    core.write_now(world.actor, versions.register_version, RegisterVersion("The Llama"))
+    sampling = {"temperature": 0.0, "max_tokens": 5, "strategy": {"type": "greedy"}}
+    first, run = _start(core, world, model="The Llama", num_examples=5, sampling=sampling)
+    second, _ = _start(core, world, model="the-llama", version=1)
+    assert (first.number, second.number, first.status, first.model_version) == (0, 1, "pending", 1)
+    assert first.config == {"model": "The Llama"}
     assert (run.kind, run.recipe, run.state) == (RunKind.EVALUATE, "evaluate", RunState.QUEUED)
-    wanted = {"evaluation": first.id, "model": "llama", "dataset": benchmark.dataset_id, "num_examples": 5}
-    assert {k: run.args[k] for k in wanted} == wanted
-    assert run.args["scoring"] == ["basic::equality"]
+    assert run.args == {
+        "evaluation": first.id, "model": "the-llama", "version": 1, "dataset": benchmark.dataset_id,
+        "scoring_functions": ["basic::equality"], "scoring_params": {}, "num_examples": 5, "temperature": 0.0,
+        "max_tokens": 5,
+    }  # fmt: skip
+    assert parse_config(EvaluateConfig, run.args).num_examples == 5
     assert core.read_now(world.actor, evaluate.numbered_evaluation, "b", 1) == second
     with pytest.raises(NotFound):
         core.read_now(world.actor, evaluate.numbered_evaluation, "b", 2)
+
+
+def test_a_deployment_is_evaluated_by_the_model_and_version_it_serves(
+    core: Core, world: World, db: Database
+) -> None:
+    _benchmark(core, world)
+    for _ in range(2):
+        model, _version = core.write_now(world.actor, versions.register_version, RegisterVersion("m"))
+    served = Deployment(
+        new_id(), world.space_id, world.project.id, "chat", "Chat", "transformers", NOW, NOW, world.actor.user_id,
+        model_id=model.id, version=1,
+    )  # fmt: skip
+    upstream = replace(served, id=new_id(), key="gpt", model_id=None, version=None)
+    for deployment in (served, upstream):
+        db.write(lambda tx, d=deployment: deployments.insert_deployment(tx, d))
+    for ref in ("chat", f"{world.project.key}/chat"):
+        evaluation, run = _start(core, world, model=ref)
+        assert (evaluation.model_id, evaluation.model_version, run.args["model"]) == (model.id, 1, "m")
+    with pytest.raises(NotFound):
+        _start(core, world, model="gpt")
+
+
+def test_another_recipe_gets_arguments_of_its_own(core: Core, world: World) -> None:
+    _benchmark(core, world, dataset=None)
+    evaluation, run = _start(core, world, model="anything", recipe="mine", extra={"folds": 5})
+    assert (run.recipe, run.args) == ("mine", {"evaluation": evaluation.id, "folds": 5})
+    with pytest.raises(Precondition):
+        _start(core, world)
 
 
 def test_what_cannot_be_evaluated_starts_nothing(core: Core, world: World) -> None:

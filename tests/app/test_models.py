@@ -194,6 +194,16 @@ def test_registering_makes_the_model_and_counts_its_versions(core: Core, world: 
         core.read_now(world.actor, versions.get_version, model.id, 3)
 
 
+def test_a_run_that_is_tried_again_registers_its_files_once(core: Core, world: World, db: Database) -> None:
+    run = make_run(db, world)
+    fields = {"run_id": run.id, "blob_prefix": f"runs/{run.id}/model"}
+    _register(core, world.actor, "m", **fields, files={"w": {"size": 1}})
+    model, again = _register(core, world.actor, "m", **fields, files={"w": {"size": 2}}, metrics={"loss": 1.0})
+    assert (again.number, again.size, again.metrics) == (1, 2, {"loss": 1.0})
+    assert core.read_now(world.actor, versions.get_version, model.id)[1] == again
+    assert _register(core, world.actor, "m", run_id=run.id, blob_prefix=f"runs/{run.id}/other")[1].number == 2
+
+
 def test_many_threads_register_under_one_new_name_without_a_double_number(core: Core, world: World) -> None:
     def register(_: int) -> tuple[Id, int]:
         model, version = _register(core, world.actor, "Contended")

@@ -32,7 +32,7 @@ def _start(db: Database, world: World, **fields: Any) -> Run:
 
 
 def test_a_training_is_queued_with_what_it_needs_pinned(db: Database, world: World) -> None:
-    model, _ = write_as(db, world.actor, versions.register_version, RegisterVersion("Base Model"))
+    write_as(db, world.actor, versions.register_version, RegisterVersion("Base Model"))
     dataset = write_as(db, world.actor, manage.create_dataset, CreateDataset("rows", key="my-rows"))
     run = _start(
         db, world, model="Base Model", datasets={"dataset": "my-rows"}, output="out", args={"epochs": 1},
@@ -40,8 +40,7 @@ def test_a_training_is_queued_with_what_it_needs_pinned(db: Database, world: Wor
     )  # fmt: skip
     assert (run.state, run.kind, run.recipe, run.type) == (RunState.QUEUED, RunKind.SFT, "sft", "training")
     assert run.args == {
-        "epochs": 1, "model": "base-model", "model_id": model.id, "model_version": 1, "dataset": dataset.id,
-        "output_model": "out",
+        "epochs": 1, "model": "base-model", "dataset": dataset.id, "output_model": "out",
     }  # fmt: skip
     assert run.detail == {"llama_stack": {"x": 1}}
 

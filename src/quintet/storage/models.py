@@ -233,6 +233,14 @@ def version_by_id(tx: ReadTx, version_id: Id) -> ModelVersion | None:
     return _versions.load(row) if row else None
 
 
+def version_of_run(tx: ReadTx, model_id: Id, run_id: Id, prefix: str) -> ModelVersion | None:
+    """The version that a run has made of the files at `prefix`."""
+    c = t.model_versions.c
+    query = select(t.model_versions).where(c.model_id == model_id, c.run_id == run_id, c.blob_prefix == prefix)
+    row = tx.one(query.order_by(c.number.desc()).limit(1))
+    return _versions.load(row) if row else None
+
+
 def latest_version(tx: ReadTx, model_id: Id) -> ModelVersion | None:
     """The highest version that is still there."""
     c = t.model_versions.c

@@ -21,7 +21,7 @@ from quintet.domain.page import Page, PageRequest
 from quintet.domain.projects import check_name, slug
 from quintet.storage import datasets as store
 from quintet.storage import refs
-from quintet.storage.datasets import DatasetFilter
+from quintet.storage.datasets import DatasetFilter as DatasetFilter
 from quintet.storage.tx import ReadTx, WriteTx
 
 EDITABLE = frozenset({"name", "description", "purpose", "origin", "metadata", "tags", "source", "project_id"})

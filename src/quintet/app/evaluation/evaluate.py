@@ -22,26 +22,30 @@ from quintet.domain.errors import Invalid, NotFound, Precondition
 from quintet.domain.evaluation import Benchmark, Evaluation, EvaluationStatus
 from quintet.domain.identity import Actor, Permission
 from quintet.domain.ids import Id, Kind, from_uuid, new_id, parse_id
+from quintet.domain.models import Model
 from quintet.domain.page import Page, PageRequest
 from quintet.domain.runs import Run, RunKind
+from quintet.storage import deployments as deployment_store
 from quintet.storage import evaluation as store
 from quintet.storage import models as model_store
+from quintet.storage import projects as project_store
 from quintet.storage import runs as run_store
-from quintet.storage.evaluation import EvaluationFilter
+from quintet.storage.evaluation import EvaluationFilter as EvaluationFilter
 from quintet.storage.tx import ReadTx, WriteTx
 
 INLINE_BYTES = 256 * 1024
 """The largest result that lies in its row; larger ones go to the blob store, so that lists stay quick."""
 
 RECIPE = "evaluate"
+SAMPLING = frozenset({"max_tokens", "temperature", "top_p", "seed", "system_message", "batch_size"})
 
 
 @dataclass(frozen=True, slots=True)
 class StartEvaluation:
-    """`benchmark` on a model. `model` is what inference calls it; a version or a checkpoint narrows it.
+    """`benchmark` on a model: a registered one, or a deployment of one. A version or a checkpoint narrows it.
 
-    `sampling` and `scoring_params` go to the recipe as they are, `config` is kept for the dialect that asked,
-    and `extra` are further arguments of the recipe.
+    Of `sampling` the built-in recipe takes `SAMPLING`; `scoring_params` are by scoring function. `config` is
+    kept for the dialect that asked. Another `recipe` gets the id of the evaluation and `extra`, its own arguments.
     """
 
     benchmark: str
@@ -79,18 +83,12 @@ def start_evaluation(ctx: Ctx[WriteTx], cmd: StartEvaluation) -> tuple[Evaluatio
     benchmark = find_benchmark(ctx, cmd.benchmark)
     subject = _subject(ctx, cmd.model, cmd.version, cmd.checkpoint_id)
     evaluation = _new(ctx, benchmark, subject, {**cmd.config, **({"model": cmd.model} if cmd.model else {})})
-    scoring = benchmark.scoring if cmd.scoring is None else cmd.scoring
     run = submit_run(
         ctx,
         CreateRun(
             name=f"{benchmark.name} on {subject.name}"[:1_000], kind=RunKind.EVALUATE, type="testing",
             project_id=cmd.project_id, parent_id=cmd.parent_id, recipe=cmd.recipe,
-            args={
-                **cmd.extra, "evaluation": evaluation.id, "benchmark": benchmark.key, "model": cmd.model,
-                "model_id": subject.model_id, "model_version": subject.version, "checkpoint": subject.checkpoint_id,
-                "dataset": benchmark.dataset_id, "scoring": list(scoring), "scoring_params": cmd.scoring_params,
-                "num_examples": cmd.num_examples, "sampling": cmd.sampling,
-            },
+            args={**_arguments(cmd, benchmark, subject), **cmd.extra, "evaluation": evaluation.id},
         ),
         cmd.queue,
     )  # fmt: skip
@@ -102,19 +100,40 @@ def start_evaluation(ctx: Ctx[WriteTx], cmd: StartEvaluation) -> tuple[Evaluatio
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
+    """What is evaluated: `name` is for people, `key` what the registry calls the model."""
+
     name: str
-    model_id: Id | None
-    version: int | None
-    checkpoint_id: Id | None
+    model_id: Id | None = None
+    key: str = ""
+    version: int | None = None
+    checkpoint_id: Id | None = None
+
+
+def _arguments(cmd: StartEvaluation, benchmark: Benchmark, subject: _Subject) -> dict[str, Any]:
+    """What the built-in recipe is told; a recipe of somebody else's has arguments of its own."""
+    if cmd.recipe != RECIPE:
+        return {}
+    if subject.model_id is None:
+        raise NotFound.of("model", subject.name)
+    if benchmark.dataset_id is None:
+        raise Precondition(f"the benchmark '{benchmark.key}' has no dataset", field="dataset", benchmark=benchmark.id)
+    scoring = benchmark.scoring if cmd.scoring is None else cmd.scoring
+    given = {
+        "model": subject.key, "version": subject.version, "dataset": benchmark.dataset_id,
+        "scoring_functions": list(scoring) or None, "scoring_params": cmd.scoring_params,
+        "num_examples": cmd.num_examples, **{k: v for k, v in cmd.sampling.items() if k in SAMPLING},
+    }  # fmt: skip
+    return {k: v for k, v in given.items() if v is not None}
 
 
 def _subject(ctx: Ctx[ReadTx], ref: str, version: int | None, checkpoint_id: Id | None) -> _Subject:
-    """What is evaluated. A text that the registry does not know may still name a deployment, so it is kept."""
     space = ctx.actor.space_id
     checkpoint = run_store.find_checkpoint(ctx.tx, space, checkpoint_id) if checkpoint_id is not None else None
     if checkpoint_id is not None and checkpoint is None:
         raise NotFound(f"checkpoint '{checkpoint_id}' was not found", field="checkpoint", kind="checkpoint")
     model = look_up_model(ctx.tx, space, ref) if ref else None
+    if model is None and ref:
+        model, version = _deployed(ctx, ref, version)
     if model is None and checkpoint is not None and checkpoint.model_id is not None:
         model = model_store.get(ctx.tx, space, checkpoint.model_id)
     if model is not None and version is None and checkpoint is None:
@@ -124,7 +143,21 @@ def _subject(ctx: Ctx[ReadTx], ref: str, version: int | None, checkpoint_id: Id 
     name = ref or (checkpoint.name if checkpoint else "")
     if not name:
         raise Invalid("give a model or a checkpoint to evaluate", field="model")
-    return _Subject(name, model.id if model else None, version, checkpoint_id)
+    return _Subject(name, model.id if model else None, model.key if model else "", version, checkpoint_id)
+
+
+def _deployed(ctx: Ctx[ReadTx], ref: str, version: int | None) -> tuple[Model | None, int | None]:
+    """The registered model behind `deployment` or `project/deployment`, and the version that is served."""
+    head, _, tail = ref.partition("/")
+    project = project_store.by_key(ctx.tx, ctx.actor.space_id, head) if tail else None
+    found = deployment_store.list_deployments(
+        ctx.tx, ctx.actor.space_id, key=tail if project else ref, project_id=project.id if project else None
+    )
+    for deployment in found:
+        model = model_store.get(ctx.tx, ctx.actor.space_id, deployment.model_id) if deployment.model_id else None
+        if model is not None:
+            return model, version or deployment.version
+    return None, version
 
 
 def _new(ctx: Ctx[WriteTx], benchmark: Benchmark, subject: _Subject, config: dict[str, Any]) -> Evaluation:

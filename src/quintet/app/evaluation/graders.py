@@ -15,10 +15,22 @@ from quintet.domain.evaluation import Grader
 from quintet.domain.identity import Permission
 from quintet.domain.ids import Id, Kind, from_uuid, new_id, parse_id
 from quintet.domain.projects import check_name, slug
+from quintet.domain.scoring import DEFAULT_AGGREGATIONS
 from quintet.storage import evaluation as store
 from quintet.storage.tx import ReadTx, WriteTx
 
+BUILTIN_SCORING: dict[str, str] = {
+    "basic::equality": "1 where the answer is the expected one, else 0.",
+    "basic::subset_of": "1 where the answer contains the expected one, else 0.",
+    "basic::regex_parser_multiple_choice_answer": "Reads the letter chosen out of the answer and compares it.",
+    "basic::regex_parser_math_response": "Reads the final number or formula out of the answer and compares it.",
+    "llm-as-judge::base": "Asks a judge model, by a prompt template, and reads the score out of its reply.",
+}
+"""What each function of `domain/scoring.py` does; a test holds the two lists together."""
+
 MAX_KEY = 200
+SCORING_FUNCTION = "scoring_function"
+"""The type of a grader that was registered as a scoring function: a built-in one with parameters of its own."""
 EDITABLE = frozenset({"name", "type", "config", "metric_id"})
 
 
@@ -90,6 +102,47 @@ def list_graders(
     """Graders by age; those of a project include the space's own."""
     authorize(ctx, Permission.PROJECT_READ)
     return store.list_graders(ctx.tx, ctx.actor.space_id, project_id=project_id, ids=ids, types=types)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringFunction:
+    """A way to score rows, built in or registered. `params` are those it scores with where none are given."""
+
+    key: str
+    description: str
+    aggregations: tuple[str, ...]
+    params: dict[str, Any] = field(default_factory=dict)
+    grader: Grader | None = None
+
+
+def scoring_functions(ctx: Ctx[ReadTx]) -> list[ScoringFunction]:
+    """The built-in scoring functions, then those that were registered in the space, by age."""
+    registered = [g for g in list_graders(ctx, types=[SCORING_FUNCTION]) if g.project_id is None]
+    return [_builtin(key) for key in DEFAULT_AGGREGATIONS] + [_registered(g) for g in registered]
+
+
+def _builtin(key: str) -> ScoringFunction:
+    return ScoringFunction(key, BUILTIN_SCORING[key], DEFAULT_AGGREGATIONS[key])
+
+
+def _registered(grader: Grader) -> ScoringFunction:
+    params = dict(grader.config.get("params") or {})
+    named = tuple(params.get("aggregation_functions") or ())
+    return ScoringFunction(grader.key, str(grader.config.get("description") or ""), named, params, grader)
+
+
+def find_scoring_function(ctx: Ctx[ReadTx], key: str) -> ScoringFunction:
+    """A scoring function by its name; NotFound otherwise."""
+    if key in DEFAULT_AGGREGATIONS:
+        authorize(ctx, Permission.PROJECT_READ)
+        return _builtin(key)
+    try:
+        grader = find_grader(ctx, key)
+    except NotFound:
+        raise NotFound.of("scoring function", key) from None
+    if grader.type != SCORING_FUNCTION:
+        raise NotFound.of("scoring function", key)
+    return _registered(grader)
 
 
 def edit_grader(ctx: Ctx[WriteTx], ref: str, changes: Mapping[str, Any], project_id: Id | None = None) -> Grader:

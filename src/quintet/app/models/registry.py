@@ -20,7 +20,7 @@ from quintet.domain.page import Page, PageRequest
 from quintet.domain.projects import check_name, slug
 from quintet.storage import models as store
 from quintet.storage import refs
-from quintet.storage.models import ModelFilter
+from quintet.storage.models import ModelFilter as ModelFilter
 from quintet.storage.tx import ReadTx, WriteTx
 
 MAX_KEY = 200

@@ -56,7 +56,10 @@ class RegisterVersion:
 
 
 def register_version(ctx: Ctx[WriteTx], cmd: RegisterVersion) -> tuple[Model, ModelVersion]:
-    """The model and its new version, whose number is one more than any the model ever had."""
+    """The model and its new version, whose number is one more than any the model ever had.
+
+    A run that was tried again and registers the same files as before gets the version that it made then.
+    """
     authorize_output(ctx, Permission.MODEL_WRITE, cmd.run_id)
     check_run(ctx, cmd.run_id)
     size = check_files(cmd.files)
@@ -65,6 +68,10 @@ def register_version(ctx: Ctx[WriteTx], cmd: RegisterVersion) -> tuple[Model, Mo
         check_blob(ctx, cmd.blob_prefix, "blob_prefix")
     backbone = _backbone(ctx, cmd)
     model = _model_for(ctx, cmd)
+    if cmd.run_id is not None and cmd.blob_prefix is not None:
+        earlier = store.version_of_run(ctx.tx, model.id, cmd.run_id, cmd.blob_prefix)
+        if earlier is not None:
+            return model, _renewed(ctx, earlier, cmd, size)
     number = store.next_version(ctx.tx, model.id)
     version = ModelVersion(
         id=new_id(), model_id=model.id, number=number, created_at=ctx.now, updated_at=ctx.now,
@@ -86,6 +93,13 @@ def register_version(ctx: Ctx[WriteTx], cmd: RegisterVersion) -> tuple[Model, Mo
     ctx.after_commit(Effect("model", model.id, {"version": number}))
     note(ctx, "model.version", "model", model.id, name=model.name, version=number)
     return model, version
+
+
+def _renewed(ctx: Ctx[WriteTx], earlier: ModelVersion, cmd: RegisterVersion, size: int) -> ModelVersion:
+    changed = replace(earlier, files=cmd.files, size=size, metrics=cmd.metrics, updated_at=ctx.now)
+    store.save_version(ctx.tx, changed)
+    ctx.after_commit(Effect("model", earlier.model_id, {"version": earlier.number}))
+    return changed
 
 
 def check_files(files: Mapping[str, Mapping[str, Any]]) -> int:

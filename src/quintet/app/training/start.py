@@ -32,9 +32,9 @@ TRAINED = frozenset({RunKind.PRETRAIN, RunKind.SFT, RunKind.DPO, RunKind.CUSTOM}
 class StartTraining:
     """A training by a recipe. `model`, `datasets` and `output` become arguments of the recipe:
 
-    `model` is any spelling of a registered model (its id and latest version are pinned), `datasets` maps an
-    argument of the recipe to any spelling of a dataset, `output` is the name of the model to register. `job` is
-    the id that the client of a dialect chose, unique there.
+    `model` is any spelling of a registered model (the recipe gets its key), `datasets` maps an argument of the
+    recipe to any spelling of a dataset (it gets the id), `output` is the name of the model to register. `job`
+    is the id that the client of a dialect chose, unique there.
     """
 
     name: str
@@ -86,7 +86,7 @@ def _model(ctx: Ctx[ReadTx], ref: str | None) -> dict[str, Any]:
     model = look_up_model(ctx.tx, ctx.actor.space_id, ref)
     if model is None:
         raise NotFound(f"model '{ref}' was not found", field="model", kind="model", id=ref)
-    return {"model": model.key, "model_id": model.id, "model_version": model.latest_version or None}
+    return {"model": model.key}
 
 
 def _datasets(ctx: Ctx[ReadTx], wanted: dict[str, str]) -> dict[str, Id]:
