@@ -212,17 +212,6 @@ def unique_by_iter(points: Points) -> Points:
     if increasing(points.iters):
         return points
     latest = dict(zip(points.iters, zip(points.times, points.values, strict=True), strict=True))
-    return _from_dict(latest)
-
-
-def merge_points(old: Points, new: Points) -> Points:
-    """Both together, sorted by iteration; a new point replaces the old one at its iteration."""
-    latest = dict(zip(old.iters, zip(old.times, old.values, strict=True), strict=True))
-    latest.update(zip(new.iters, zip(new.times, new.values, strict=True), strict=True))
-    return _from_dict(latest)
-
-
-def _from_dict(latest: Mapping[int, tuple[int, float]]) -> Points:
     order = sorted(latest)
     pairs = [latest[i] for i in order]
     return Points(array("q", order), array("q", [p[0] for p in pairs]), array("d", [p[1] for p in pairs]))

@@ -15,13 +15,14 @@ import struct
 import sys
 import zlib
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from math import isfinite, nan
 from operator import sub
 from typing import Any, NamedTuple
 
-from quintet.domain.series import Ints, Points
+from quintet.domain.series import Ints, Points, unique_by_iter
 
 BLOCK_POINTS = 4_096
 """Points in a full block: smaller ones cost rows and compress worse, larger ones are slow to rewrite for a late
@@ -34,6 +35,7 @@ LEVEL = 1
 """On transposed bytes level 6 saves 1% and takes twice the time."""
 
 _HEAD = struct.Struct("<4B3I")
+_ONE = struct.Struct("<4B3Iqqd")
 _EVEN = struct.Struct("<qq")
 _VERSION = 1
 _PLAIN, _PACKED, _SPACED = 0, 1, 2
@@ -58,12 +60,15 @@ class Summary(NamedTuple):
 
 def encode(points: Points) -> bytes:
     """The blob of at least one point, sorted by iteration."""
-    pack = len(points) >= PACK_FROM
+    count = len(points)
+    if count == 1:  # a point at a time is what many clients report
+        return _ONE.pack(_VERSION, _PLAIN, _PLAIN, _PLAIN, 1, 8, 8, points.iters[0], points.times[0], points.values[0])
+    pack = count >= PACK_FROM
     iter_mode, iters = _encode_ints(points.iters, pack)
     time_mode, times = _encode_ints(points.times, pack)
     raw = _little(array("d", points.values))
     value_mode, values = (_PACKED, zlib.compress(_transpose(raw), LEVEL)) if pack else (_PLAIN, raw)
-    head = _HEAD.pack(_VERSION, iter_mode, time_mode, value_mode, len(points), len(iters), len(times))
+    head = _HEAD.pack(_VERSION, iter_mode, time_mode, value_mode, count, len(iters), len(times))
     return b"".join((head, iters, times, values))
 
 
@@ -138,8 +143,8 @@ def join(pieces: Sequence[Piece]) -> Points:
 
 def concat(first: Points, second: Points) -> Points:
     """Both, where the second begins after the first."""
-    if not len(first):
-        return second
+    if not len(first) or not len(second):
+        return first if len(first) else second
     return Points(
         join_ints([first.iters, second.iters]),
         join_ints([first.times, second.times]),
@@ -151,9 +156,29 @@ def cut(points: Points, start: int, end: int) -> Points:
     return Points(points.iters[start:end], points.times[start:end], points.values[start:end])
 
 
+def merge(old: Points, new: Points) -> Points | None:
+    """Both together, a new point in place of the old one at its iteration; None where that changes nothing."""
+    first = bisect_left(old.iters, new.iters[0])
+    end = bisect_right(old.iters, new.iters[-1])
+    between = cut(old, first, end)
+    if _same(between, new):  # a request that was sent again: the usual reason to come here
+        return None
+    both = Points([*between.iters, *new.iters], [*between.times, *new.times], [*between.values, *new.values])
+    return concat(concat(cut(old, 0, first), unique_by_iter(both)), cut(old, end, len(old)))
+
+
+def _same(one: Points, other: Points) -> bool:
+    if list(one.iters) != list(other.iters) or list(one.times) != list(other.times):
+        return False
+    return _doubles(one.values).tobytes() == _doubles(other.values).tobytes()
+
+
 def summarize(points: Points) -> Summary:
     """The summary of at least one point, sorted by iteration."""
     iters, values = points.iters, points.values
+    if len(values) == 1 and isfinite(value := values[0]):
+        at = iters[0]
+        return Summary(1, 1, at, value, at, points.times[0], value, value, at, value, at, value)
     clean: Sequence[float] = values
     where = iters
     total = sum(values)

@@ -17,6 +17,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
+from itertools import zip_longest
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Table, bindparam, delete, func, insert, select, update
@@ -30,11 +32,22 @@ from quintet.domain.series import (
     PointBatch,
     Points,
     SeriesKey,
-    merge_points,
     unique_by_iter,
 )
 from quintet.storage import tables as t
-from quintet.storage.blocks import BLOCK_POINTS, Piece, Summary, combine, concat, cut, encode, join, stored, summarize
+from quintet.storage.blocks import (
+    BLOCK_POINTS,
+    Piece,
+    Summary,
+    combine,
+    concat,
+    cut,
+    encode,
+    join,
+    merge,
+    stored,
+    summarize,
+)
 from quintet.storage.sql import for_update, upsert
 from quintet.storage.tx import ReadTx, WriteTx
 
@@ -50,6 +63,7 @@ IDLE_US = 60 * 1_000_000
 IN_LIST = 500
 """Items in one IN list: both databases allow far more, but each size of list is a statement to prepare."""
 
+_summary_values = itemgetter(*Summary._fields)
 _SUMMARY = [c for c in t.series.c if c.name in Summary._fields]
 
 
@@ -160,13 +174,20 @@ def _lock_series(
     return found, len(missing)
 
 
+_SELECT_SERIES = (
+    select(t.series.c.id, t.series.c.digest, t.series.c.x_label, t.series.c.tail_rows, t.series.c.tail_count, *_SUMMARY)
+    .where(t.series.c.run_id == bindparam("run"), t.series.c.digest.in_(bindparam("digests", expanding=True)))
+    .order_by(t.series.c.id)
+)
+"""Made once: to build it anew takes longer than to run it."""
+
+
 def _select_series(tx: WriteTx, run_id: Id, digests: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    c = t.series.c
-    columns = (c.id, c.digest, c.x_label, c.tail_rows, c.tail_count, *_SUMMARY)
     found: dict[str, Mapping[str, Any]] = {}
+    query = for_update(_SELECT_SERIES, tx.kind)
     for start in range(0, len(digests), IN_LIST):
-        query = select(*columns).where(c.run_id == run_id, c.digest.in_(digests[start : start + IN_LIST]))
-        found.update((row["digest"], row) for row in tx.all(for_update(query.order_by(c.id), tx.kind)))
+        rows = tx.all(query, {"run": run_id, "digests": digests[start : start + IN_LIST]})
+        found.update((row["digest"], row) for row in rows)
     return found
 
 
@@ -270,14 +291,14 @@ def _tail_points(tx: ReadTx, series_id: int) -> Points | None:
 
 
 def _summary_of(row: Mapping[str, Any]) -> Summary:
-    return Summary(*(row[name] for name in Summary._fields))
+    return Summary(*_summary_values(row))
 
 
 # -- late and repeated points --------------------------------------------------------------------------------------
 
 
 def _merge(tx: WriteTx, row: Mapping[str, Any], points: Points, changes: _Changes) -> None:
-    """Points of which some belong before the end of their series: rewrites what they fall into."""
+    """Points of which some belong before the end of their series: rewrites what they change."""
     series_id, b = row["id"], t.series_blocks.c
     blocks = tx.all(
         select(b.id, *(b[name] for name in Summary._fields)).where(b.series_id == series_id).order_by(b.first_iter)
@@ -288,9 +309,11 @@ def _merge(tx: WriteTx, row: Mapping[str, Any], points: Points, changes: _Change
     tail = _tail_points(tx, series_id)
     if split < len(points):
         late = cut(points, split, len(points))
-        tail = merge_points(tail, late) if tail is not None else late
-        changes.old_tails.append(series_id)
-        tail_rows, tail_count = _store(series_id, tail, changes)
+        merged = merge(tail, late) if tail is not None else late
+        if merged is not None:
+            tail = merged
+            changes.old_tails.append(series_id)
+            tail_rows, tail_count = _store(series_id, tail, changes)
     if tail is not None:
         summaries.append(summarize(tail))
     changes.add_series(series_id, reduce(combine, summaries), tail_rows, tail_count)
@@ -300,22 +323,23 @@ def _merge_blocks(
     tx: WriteTx, series_id: int, blocks: Sequence[Mapping[str, Any]], points: Points, changes: _Changes
 ) -> list[Summary]:
     """Puts each point into the block whose range it falls into or follows; the summaries of all blocks."""
-    firsts = [block["first_iter"] for block in blocks]
     summaries: list[Summary] = []
     start = 0
-    for position, block in enumerate(blocks):
-        following = firsts[position + 1] if position + 1 < len(firsts) else None
-        end = len(points) if following is None else bisect_left(points.iters, following, start)
-        if start == end:
+    for block, following in zip_longest(blocks, blocks[1:]):
+        end = len(points) if following is None else bisect_left(points.iters, following["first_iter"], start)
+        part, start = cut(points, start, end), end
+        merged = _merge_block(tx, block["id"], part) if len(part) else None
+        if merged is None:
             summaries.append(_summary_of(block))
             continue
-        data = tx.scalar(select(t.series_blocks.c.data).where(t.series_blocks.c.id == block["id"]))
-        merged = merge_points(Piece(data).points(), cut(points, start, end))
         changes.old_blocks.append(block["id"])
         # Halves rather than a full block and a rest: the next late points will likely fall here again.
-        parts = -(-len(merged) // BLOCK_POINTS)
-        size = -(-len(merged) // parts)
+        size = -(-len(merged) // -(-len(merged) // BLOCK_POINTS))
         for first in range(0, len(merged), size):
             summaries.append(changes.add_block(series_id, cut(merged, first, first + size)))
-        start = end
     return summaries
+
+
+def _merge_block(tx: WriteTx, block_id: int, points: Points) -> Points | None:
+    data = tx.scalar(select(t.series_blocks.c.data).where(t.series_blocks.c.id == block_id))
+    return merge(Piece(data).points(), points)
