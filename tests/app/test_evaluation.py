@@ -257,6 +257,9 @@ def test_status_follows_the_run_until_there_are_scores(core: Core, world: World)
     assert status(two.id) == ("completed", "")
     with pytest.raises(Forbidden):
         evaluate.record_scores(core, token, one.id, Scores({"accuracy": 1}))
+    elsewhere = _result(core, world, "b", "m", accuracy=0.5)
+    with pytest.raises(Forbidden):
+        evaluate.record_scores(core, token, elsewhere.id, Scores({"accuracy": 1}))
 
 
 def test_cancelling_stops_the_run(core: Core, world: World) -> None:

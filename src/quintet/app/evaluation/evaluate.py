@@ -18,7 +18,7 @@ from quintet.app.models.registry import look_up as look_up_model
 from quintet.app.queues.entries import submit_run
 from quintet.app.runs.create import CreateRun
 from quintet.app.runs.state import request_stop
-from quintet.domain.errors import Invalid, NotFound, Precondition
+from quintet.domain.errors import Forbidden, Invalid, NotFound, Precondition
 from quintet.domain.evaluation import Benchmark, Evaluation, EvaluationStatus
 from quintet.domain.identity import Actor, Permission
 from quintet.domain.ids import Id, Kind, from_uuid, new_id, parse_id
@@ -190,10 +190,11 @@ def prepare_scores(ports: Ports, scores: Scores) -> Scores:
 def store_scores(ctx: Ctx[WriteTx], ref: str, scores: Scores) -> Evaluation:
     """Completes an evaluation with prepared scores; a run that was tried again replaces what it found before."""
     evaluation = find_evaluation(ctx, ref)
+    if evaluation.run_id is None and ctx.actor.run_id is not None:
+        raise Forbidden("this evaluation is of no run, so no run's token may score it")
+    authorize(ctx, Permission.RUN_WRITE)
     if evaluation.run_id is not None:
         authorize_run(ctx, evaluation.run_id)
-    else:
-        authorize(ctx, Permission.RUN_WRITE)
     return _complete(ctx, evaluation, scores)
 
 
