@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -189,7 +190,7 @@ def test_points_are_taken_while_a_slow_server_is_busy(tmp_path: Path) -> None:
     busy, go_on = threading.Event(), threading.Event()
 
     class Slow(FakeRunClient):
-        def metrics(self, points: list[Json]) -> None:  # type: ignore[override]
+        def metrics(self, points: Sequence[Json]) -> None:
             busy.set()
             assert go_on.wait(10)
             super().metrics(points)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from quintet.domain.aggregation import aggregate, metrics_of
 from quintet.domain.errors import Invalid, Unsupported
-from quintet.domain.scoring import aggregate, judge_prompt, metrics_of, row_scorer, score_rows
+from quintet.domain.scoring import judge_prompt, row_scorer, score_rows
 
 CHOICE = "basic::regex_parser_multiple_choice_answer"
 MATH = "basic::regex_parser_math_response"
@@ -136,6 +137,13 @@ def test_a_judge_needs_a_model() -> None:
         row_scorer(JUDGE, {"judge_model": "j"})
 
 
+def test_a_function_of_ones_own_says_by_its_parameters_what_it_is() -> None:
+    assert score("mine", "result=4 result=5", "5", type="regex_parser", parsing_regexes=[r"result=(\d)"]) == 1.0
+    assert score("mine", "5", "5", type="regex_parser", parsing_regexes=[r"result=(\d)"]) == 0.0
+    mine = row_scorer("my-judge", {"type": "llm_as_judge", "judge_model": "j"}, lambda model, prompt: "Score: 3")
+    assert mine({})["score"] == "3"
+
+
 def test_an_unknown_function_or_aggregation_is_named() -> None:
     with pytest.raises(Unsupported, match="basic::nothing"):
         row_scorer("basic::nothing")
@@ -144,7 +152,7 @@ def test_an_unknown_function_or_aggregation_is_named() -> None:
 
 
 def test_aggregations_have_the_shapes_that_clients_read() -> None:
-    rows = [{"score": 1.0}, {"score": 0.0}, {"score": 1.0, "weight": 2.0}, {"score": None}]
+    rows: list[dict[str, Any]] = [{"score": 1.0}, {"score": 0.0}, {"score": 1.0, "weight": 2.0}, {"score": None}]
     names = ["accuracy", "average", "median", "weighted_average", "categorical_count"]
     assert aggregate(names, rows) == {
         "accuracy": {"accuracy": 0.5, "num_correct": 2.0, "num_total": 4},

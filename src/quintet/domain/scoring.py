@@ -1,4 +1,4 @@
-"""Scoring functions and aggregations: how good an answer is, as pure functions over rows.
+"""Scoring functions: how good an answer is, as pure functions over rows.
 
 Both the server (scoring rows at once) and the evaluation recipe use these, so that a score means the same in
 either. A row has `input_query`, `expected_answer` and `generated_answer`; a score row is `{"score": ...}`, with
@@ -8,16 +8,14 @@ either. A row has `input_query`, `expected_answer` and `generated_answer`; a sco
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from statistics import median
 from typing import Any
 
+from quintet.domain.aggregation import ScoreRow, aggregate
 from quintet.domain.errors import Invalid, Unsupported
 
 Row = Mapping[str, Any]
-ScoreRow = dict[str, Any]
 Judge = Callable[[str, str], str]
 """Asks the model (first argument) the prompt (second), and answers its reply."""
 
@@ -56,7 +54,11 @@ def aggregations_of(function: str, params: Mapping[str, Any] | None = None) -> t
 def row_scorer(
     function: str, params: Mapping[str, Any] | None = None, judge: Judge | None = None
 ) -> Callable[[Row], ScoreRow]:
-    """The function from a row to its score row; Unsupported, or Invalid where a parameter does not fit."""
+    """The function from a row to its score row; Unsupported, or Invalid where a parameter does not fit.
+
+    A name that is not known here needs a `type` in `params`: "llm_as_judge", or "regex_parser", which compares
+    what its `parsing_regexes` find in the answer with what was expected.
+    """
     params = params or {}
     match function:
         case "basic::equality":
@@ -69,7 +71,21 @@ def row_scorer(
             return _math_scorer(_compile(params.get("parsing_regexes"), "parsing_regexes") or MATH_PATTERNS)
         case "llm-as-judge::base":
             return _judge_scorer(params, judge)
+    # One that somebody registered under a name of their own says by its parameters what it is.
+    match params.get("type"):
+        case "llm_as_judge":
+            return _judge_scorer(params, judge)
+        case "regex_parser":
+            return _regex_scorer(_compile(params.get("parsing_regexes"), "parsing_regexes"))
     raise Unsupported(f"the scoring function '{function}' is not known here", field="scoring_functions")
+
+
+def _regex_scorer(patterns: Sequence[re.Pattern[str]]) -> Callable[[Row], ScoreRow]:
+    def score(row: Row) -> ScoreRow:
+        found = _last_match(patterns, _text(row, "generated_answer"))
+        return {"score": float(found is not None and found.strip() == _text(row, "expected_answer").strip())}
+
+    return score
 
 
 # Multiple choice
@@ -82,7 +98,9 @@ _ANSWER_WORDS = (
 _LETTER = r"[\(\[\*\s]*([A-Ja-j])(?![A-Za-z])"
 
 CHOICE_PATTERNS: tuple[re.Pattern[str], ...] = (
-    re.compile(rf"(?i:{_ANSWER_WORDS})[^\w\n]*(?:\b(?:is|ist|est|es|è|é|jest|är|er)\b|是|は|为|為)?[\s:\uff1a\*]*{_LETTER}"),
+    re.compile(
+        rf"(?i:{_ANSWER_WORDS})[^\w\n]*(?:\b(?:is|ist|est|es|è|é|jest|är|er)\b|是|は|为|為)?[\s:\uff1a\*]*{_LETTER}"
+    ),
     re.compile(r"\\boxed\{\s*(?:\\text\{)?\s*\(?([A-Ja-j])\)?\s*\}?\s*\}"),
     re.compile(r"^\W*([A-Ja-j])(?:[\)\].:,]|\W*$)"),
     re.compile(r"\(([A-Ja-j])\)\W*$"),
@@ -213,88 +231,6 @@ def _judge_scorer(params: Mapping[str, Any], judge: Judge | None) -> Callable[[R
         return {"score": judge_score(reply, patterns), "judge_feedback": reply}
 
     return score
-
-
-# Aggregation
-
-
-def aggregate(names: Iterable[str], rows: Sequence[ScoreRow]) -> dict[str, Any]:
-    """`{name: result}`, each result in the shape of its kind; Invalid for a name that is not known.
-
-    accuracy `{"accuracy", "num_correct", "num_total"}`; average, median and weighted_average `{name: number}`
-    (weights come from the rows' `weight`, else 1); categorical_count `{name: {score as text: how often}}`.
-    Rows without a score count as wrong for accuracy and are left out of the means. Without any row, a mean is None.
-    """
-    results: dict[str, Any] = {}
-    for name in names:
-        make = _AGGREGATIONS.get(name)
-        if make is None:
-            known = ", ".join(_AGGREGATIONS)
-            raise Invalid(f"there is no aggregation '{name}'; known are {known}", field="aggregation_functions")
-        results[name] = make(rows)
-    return results
-
-
-def metrics_of(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """The single numbers of `{function: {"aggregated_results": ...}}`, as leaderboards rank by.
-
-    Of several functions that have the same one, the first gets the bare name ("accuracy"), the others have
-    theirs in front ("basic::subset_of/accuracy").
-    """
-    metrics: dict[str, float] = {}
-    for function, scored in scores.items():
-        for name, result in scored["aggregated_results"].items():
-            value = result.get(name)
-            if isinstance(value, int | float):
-                metrics[f"{function}/{name}" if name in metrics else name] = float(value)
-    return metrics
-
-
-def _accuracy(rows: Sequence[ScoreRow]) -> dict[str, Any]:
-    correct = sum(value for row in rows if (value := _numeric(row.get("score"))) is not None)
-    return {"accuracy": correct / len(rows) if rows else None, "num_correct": float(correct), "num_total": len(rows)}
-
-
-def _average(rows: Sequence[ScoreRow]) -> dict[str, Any]:
-    values = _numbers(rows)
-    return {"average": sum(values) / len(values) if values else None}
-
-
-def _weighted_average(rows: Sequence[ScoreRow]) -> dict[str, Any]:
-    pairs = [(value, float(row.get("weight", 1.0))) for row in rows
-             if (value := _numeric(row.get("score"))) is not None]  # fmt: skip
-    weight = sum(w for _, w in pairs)
-    return {"weighted_average": sum(v * w for v, w in pairs) / weight if weight else None}
-
-
-def _median(rows: Sequence[ScoreRow]) -> dict[str, Any]:
-    values = _numbers(rows)
-    return {"median": median(values) if values else None}
-
-
-def _categorical_count(rows: Sequence[ScoreRow]) -> dict[str, Any]:
-    return {"categorical_count": dict(Counter(str(row.get("score")) for row in rows))}
-
-
-_AGGREGATIONS: dict[str, Callable[[Sequence[ScoreRow]], dict[str, Any]]] = {
-    "accuracy": _accuracy,
-    "average": _average,
-    "weighted_average": _weighted_average,
-    "median": _median,
-    "categorical_count": _categorical_count,
-}
-
-
-def _numbers(rows: Sequence[ScoreRow]) -> list[float]:
-    return [value for row in rows if (value := _numeric(row.get("score"))) is not None]
-
-
-def _numeric(score: object) -> float | None:
-    """A score as a number; a judge's comes as text, and may be a letter."""
-    try:
-        return float(score)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
 
 
 def _text(row: Row, name: str) -> str:

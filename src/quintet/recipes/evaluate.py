@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
-from quintet.domain import scoring
+from quintet.domain import aggregation, scoring
 from quintet.domain.errors import Invalid
 from quintet.recipes.context import RecipeContext
 from quintet.recipes.declare import recipe
@@ -63,7 +63,7 @@ class Question(NamedTuple):
 def main(ctx: RecipeContext, config: EvaluateConfig) -> None:
     for function in config.scoring_functions:  # a wrong one should not cost the answers first
         scoring.row_scorer(function, config.scoring_params.get(function), judge=lambda model, prompt: "")
-        scoring.aggregate(_aggregations(config, function), [])
+        aggregation.aggregate(_aggregations(config, function), [])
 
     with ctx.stage("read") as stage:
         rows = enumerate(ctx.dataset_rows(config.dataset, config.num_examples))
@@ -88,7 +88,7 @@ def main(ctx: RecipeContext, config: EvaluateConfig) -> None:
         for function in config.scoring_functions:
             scores[function] = _scored(ctx, config, function, answered)
             stage.advance()
-    metrics = scoring.metrics_of(scores)
+    metrics = aggregation.metrics_of(scores)
     for name, value in metrics.items():
         ctx.metric("evaluation", name, value, 0)
     body = {
@@ -132,12 +132,10 @@ def _scored(
         return ctx.complete(model, [{"role": "user", "content": prompt}], temperature=0.0).text
 
     params = config.scoring_params.get(function)
-    if not function.startswith("llm-as-judge::"):
-        return scoring.score_rows(function, answered, params)
     scorer = scoring.row_scorer(function, params, judge)
     with ThreadPoolExecutor(JUDGED_AT_ONCE, thread_name_prefix="quintet-judge") as pool:
         rows = list(pool.map(scorer, answered))
-    return {"score_rows": rows, "aggregated_results": scoring.aggregate(_aggregations(config, function), rows)}
+    return {"score_rows": rows, "aggregated_results": aggregation.aggregate(_aggregations(config, function), rows)}
 
 
 def _aggregations(config: EvaluateConfig, function: str) -> tuple[str, ...]:
