@@ -121,3 +121,10 @@ def test_a_forged_cursor_is_refused(sqlite_db: Database) -> None:
     for cursor in ("nonsense", "WyJhIiwgImIiXQ"):
         with pytest.raises(Invalid):
             sqlite_db.read(lambda tx, c=cursor: series_read.raw(tx, run, cursor=c))  # type: ignore[misc]
+
+
+def test_a_page_that_ends_at_the_single_value_is_followed_by_all_points(db: Database, run: Id) -> None:
+    append(db, run, [("m", "v", SINGLE, 1, 9.0), ("m", "v", -(2**40), 2, 1.0), ("m", "v", 3, 3, 2.0)])
+    first = db.read(lambda tx: series_read.raw(tx, run, limit=1))
+    second = db.read(lambda tx: series_read.raw(tx, run, cursor=first.next_cursor))
+    assert [list(p.iters) for _, _, p in (*first.series, *second.series)] == [[SINGLE], [-(2**40), 3]]
