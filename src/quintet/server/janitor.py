@@ -1,4 +1,4 @@
-"""What the server does on its own while it runs: takes runs back from dead workers, stops silent ones.
+"""What the server does on its own while it runs: takes runs back from dead workers, stops silent ones, folds series.
 
 Every piece of work is a short transaction of its own, so nobody waits for the janitor; one that fails is
 logged and tried again at the next round. Other parts add theirs to `core.services["periodic"]`.
@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from quintet.app.core import Core
+from quintet.app.events.upkeep import fold_due
 from quintet.app.identity.accounts import SYSTEM
 from quintet.app.work.leases import expire_leases, stop_silent_runs
 from quintet.app.work.workers import forget_workers
@@ -63,6 +64,7 @@ class Janitor:
                 slow_at = now + SLOW_SECONDS
                 await self._do("stop silent runs", self.silent)
                 await self._do("forget workers", self.forget)
+            await self._do("fold series", self.fold)
             for work in list(self._core.services.get("periodic", ())):
                 await self._do(getattr(work, "__qualname__", "periodic work"), work)
             with contextlib.suppress(TimeoutError):
@@ -81,6 +83,9 @@ class Janitor:
     async def silent(self) -> None:
         for run in await self._core.write(SYSTEM, stop_silent_runs):
             log.warning("run %s was silent for too long and is stopped", run.id)
+
+    async def fold(self) -> None:
+        await asyncio.to_thread(fold_due, self._core.db, self._core.clock())
 
     async def forget(self) -> None:
         await self._core.write(SYSTEM, forget_workers)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from types import FrameType
 
 import uvicorn
 
 from quintet.app.core import Core
-from quintet.app.identity.accounts import CreateUser, create_key, create_user, find_member
+from quintet.app.services import authenticator
+from quintet.app.work.tokens import worker_token
 from quintet.dialects.kit.mount import Mount
-from quintet.domain.errors import NotFound
+from quintet.dialects.runner.waiting import waiters
 from quintet.server.asgi import Application, Lifespan
 from quintet.server.composition import Parts, add_serving, open_parts
 from quintet.server.settings import Settings, StartupError
@@ -28,9 +30,6 @@ log = logging.getLogger("quintet.server")
 DIALECTS = ("runner", "clearml", "adaptive", "domino", "llama_stack", "inference")
 GRACE_SECONDS = 15
 """How long requests in flight may take to end after the signal to stop."""
-
-WORKER_EMAIL = "worker@quintet.local"
-
 
 def mounts(core: Core) -> list[Mount]:
     """The mounts of every dialect."""
@@ -92,23 +91,48 @@ def serve(settings: Settings, announce: Callable[[Parts, Settings], None]) -> in
         h11_max_incomplete_event_size=None,
     )
     announce(parts, actual)
-    workers = [_start_worker(parts, actual, number) for number in range(actual.workers)]
-    server = uvicorn.Server(config)
+    server = _Server(config, parts.core)
+    server.workers = [_start_worker(parts, actual, number) for number in range(actual.workers)]
     try:
-        asyncio.run(server.serve(sockets=[listening]), loop_factory=_loop)  # type: ignore[call-arg]
+        server.run(sockets=[listening])
     finally:
-        for worker in workers:
-            if worker.poll() is None:
-                worker.send_signal(signal.SIGTERM)
-        _await_all(workers)
+        _end(server.workers)
         listening.close()
     return 0 if server.started else 1
 
 
-def _loop() -> asyncio.AbstractEventLoop:
-    import uvloop
+class _Server(uvicorn.Server):
+    """At the signal to stop first ends the workers, while there still is a server to give their runs back to.
 
-    return uvloop.new_event_loop()
+    A second signal ends everything at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, core: Core) -> None:
+        super().__init__(config)
+        self._core = core
+        self._leaving = False
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Waiting workers are sent away: their calls would keep the server for as long as they wait.
+        waiters(self._core).close()
+        if self._leaving or not self.workers:
+            super().handle_exit(sig, frame)
+            return
+        self._leaving = True
+
+        def leave() -> None:
+            _end(self.workers)
+            uvicorn.Server.handle_exit(self, sig, frame)
+
+        threading.Thread(target=leave, name="quintet-leaving", daemon=True).start()
+
+
+def _end(workers: list[subprocess.Popen[bytes]]) -> None:
+    for worker in workers:
+        if worker.poll() is None:
+            worker.send_signal(signal.SIGTERM)
+    _await_all(workers)
 
 
 def _await_all(workers: list[subprocess.Popen[bytes]]) -> None:
@@ -126,24 +150,8 @@ def _with_port(settings: Settings, port: int) -> Settings:
     return replace(settings, port=port)
 
 
-def worker_key(parts: Parts) -> str:
-    """The key of the workers that this server starts: a user of its own, kept in the data folder (mode 600)."""
-    path = parts.settings.folder / "worker.key"
-    if path.exists():
-        return path.read_text().strip()
-    try:
-        parts.core.read_now(parts.admin, find_member, WORKER_EMAIL)
-    except NotFound:
-        parts.core.write_now(parts.admin, create_user, CreateUser(WORKER_EMAIL, "Worker", "worker"))
-    issued = parts.core.write_now(parts.admin, create_key, "local workers", WORKER_EMAIL)
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(issued.key)
-    return issued.key
-
-
 def _start_worker(parts: Parts, settings: Settings, number: int) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "QUINTET_KEY": worker_key(parts)}
+    environment = {**os.environ, "QUINTET_KEY": worker_token(authenticator(parts.core))}
     command = [
         sys.executable, "-m", "quintet.cli.main", "worker", "--server", settings.url, "--queue", "default",
         "--name", f"{socket.gethostname()}:{settings.port}:{number}", "--work-dir",

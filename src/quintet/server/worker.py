@@ -28,8 +28,8 @@ log = logging.getLogger("quintet.worker")
 LEASE_SECONDS = 60
 """How long the server waits for a sign of life: a restart of it takes less, and nobody waits much longer."""
 
-BEAT_SECONDS = 5.0
-"""How often to give one: twelve chances a lease, and how long a wish to stop takes to be heard."""
+BEAT_SECONDS = 3.0
+"""How often to give one: twenty chances a lease, and how long a wish to stop takes to be heard."""
 
 WAIT_SECONDS = 20.0
 """How long one call for a run stays open: below the half minute after which many proxies close silent calls."""
@@ -72,9 +72,7 @@ class Worker:
         failures = 0
         while not self._leaving.is_set():
             try:
-                lease = await self._or_leaving(
-                    self._client.lease(self._name, self._queues, LEASE_SECONDS, self._wait)
-                )
+                lease = await self._or_leaving(self._client.lease(self._name, self._queues, LEASE_SECONDS, self._wait))
                 failures = 0
             except Unreachable as error:
                 if failures == 0:
@@ -173,9 +171,7 @@ class Worker:
 class _Held:
     """A run that this worker holds: keeps the lease, and hears the wish to stop or that it was lost."""
 
-    def __init__(
-        self, client: RunnerClient, run_id: str, token: str, stop: asyncio.Event, beat_seconds: float
-    ) -> None:
+    def __init__(self, client: RunnerClient, run_id: str, token: str, stop: asyncio.Event, beat_seconds: float) -> None:
         self._client, self._run_id, self._token = client, run_id, token
         self._stop, self._beat = stop, beat_seconds
         self.lost = False

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, insert, or_, select, update
 
 from quintet.domain.billing import UsageRow
 from quintet.domain.ids import Id
@@ -118,6 +118,7 @@ class InteractionFilter:
     comparison_metrics: tuple[Id, ...] = ()
     conditions: tuple[FeedbackCondition, ...] = ()
     excluded: tuple[Id, ...] = ()
+    excluded_types: tuple[str, ...] = ()
     caller: tuple[Id | None, str] | None = None
     """Who called: our own user, or the text by which a client names its end user; either will do."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -152,6 +153,8 @@ def where(tx: ReadTx, space_id: Id, w: InteractionFilter, columns: Sequence[Any]
         query = query.where(sql.json_has(tx, sql.json_path(tx, _c.metadata, "tags"), w.tag))
     if w.excluded:
         query = query.where(_c.id.not_in(w.excluded))
+    if w.excluded_types:
+        query = query.where(_c.type.not_in(w.excluded_types))
     if w.caller is not None:
         query = query.where(_either(_c.user_id, _c.end_user, w.caller))
     query = _by_feedback(query, w)
@@ -270,3 +273,18 @@ def usage_rows(tx: ReadTx, space_id: Id, since: int, until: int, **equal: str) -
 
 def _nulls(row: Any) -> dict[str, Any]:
     return {n: row[n] or None for n in ("project_id", "deployment_id", "user_id")}
+
+
+def sums(tx: ReadTx, space_id: Id, w: InteractionFilter) -> list[tuple[str, int, int, int, int, int]]:
+    """(model, calls, errors, latency µs, prompt tokens, completion tokens) for each model, over the calls themselves."""
+    failed = func.sum(case((_c.status != "success", 1), else_=0))
+    columns = [
+        _c.model_name, func.count(), failed, func.sum(_c.latency_us), func.sum(_c.prompt_tokens),
+        func.sum(_c.completion_tokens),
+    ]  # fmt: skip
+    query = where(tx, space_id, w, columns).group_by(_c.model_name).order_by(_c.model_name)
+    return [(str(r[0]), *_whole(r[1], r[2], r[3], r[4], r[5])) for r in tx.execute(query)]
+
+
+def _whole(a: Any, b: Any, c: Any, d: Any, e: Any) -> tuple[int, int, int, int, int]:
+    return int(a or 0), int(b or 0), int(c or 0), int(d or 0), int(e or 0)
