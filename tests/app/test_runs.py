@@ -33,9 +33,7 @@ def made(db: Database, world: World, **fields: Any) -> Run:
 
 
 def test_a_created_run_reads_back_as_it_was_made(db: Database, world: World) -> None:
-    run = made(
-        db, world, params={"Args": {"lr": {"value": "0.1"}}}, tags=("b", "a", "b"), recipe="sft", args={"n": 1}
-    )
+    run = made(db, world, params={"Args": {"lr": {"value": "0.1"}}}, tags=("b", "a", "b"), recipe="sft", args={"n": 1})
     assert run.state is RunState.CREATED
     assert run.tags == ("b", "a")
     assert read_as(db, world.actor, read.get_run, run.id) == run

@@ -77,9 +77,7 @@ def count_runs(ctx: Ctx[ReadTx], wanted: RunFilter | None = None) -> int:
     return store.count_runs(ctx.tx, ctx.actor.space_id, _narrow(ctx, wanted))
 
 
-def count_runs_by_state(
-    ctx: Ctx[ReadTx], wanted: RunFilter | None = None
-) -> dict[tuple[Id | None, RunState], int]:
+def count_runs_by_state(ctx: Ctx[ReadTx], wanted: RunFilter | None = None) -> dict[tuple[Id | None, RunState], int]:
     """How many matching runs each project has in each state: `{(project id or None, state): n}`."""
     return store.count_by_state(ctx.tx, ctx.actor.space_id, _narrow(ctx, wanted))
 

@@ -107,9 +107,7 @@ def publish_run(
     return _publish(ctx, run, publish_model=publish_model, reason=reason, message=message, force=force)
 
 
-def _publish(
-    ctx: Ctx[WriteTx], run: Run, *, publish_model: bool, reason: str, message: str, force: bool
-) -> Published:
+def _publish(ctx: Ctx[WriteTx], run: Run, *, publish_model: bool, reason: str, message: str, force: bool) -> Published:
     moved = move(ctx, run, RunState.PUBLISHED, reason=reason, message=message, force=force)
     model_id = store.publish_last_model(ctx.tx, run.id, ctx.now) if publish_model else None
     return Published(moved, model_id)

@@ -42,6 +42,8 @@ class Waiters:
 
     async def pause(self, event: asyncio.Event, seconds: float) -> None:
         """Until the event is set, or `seconds` have passed, or it is time to look again."""
+        if self.closed:
+            return
         try:
             await asyncio.wait_for(event.wait(), max(0.0, min(seconds, POLL_SECONDS)))
         except TimeoutError:

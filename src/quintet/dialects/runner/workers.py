@@ -13,7 +13,7 @@ from quintet.dialects.kit.call import Call
 from quintet.dialects.runner import wire
 from quintet.dialects.runner.binder import binder
 from quintet.dialects.runner.waiting import waiters
-from quintet.domain.errors import Invalid
+from quintet.domain.errors import Invalid, Unavailable
 from quintet.domain.events import LogLine
 from quintet.domain.ids import Id, parse_id
 
@@ -33,8 +33,10 @@ async def lease(call: Call) -> dict[str, Any]:
     event = everyone.enter()
     try:
         found = await call.write(leases.lease_next, body.worker, body.queues, body.seconds)
-        while found is None and not everyone.closed and (left := deadline - loop.time()) > 0:
+        while found is None and (left := deadline - loop.time()) > 0:
             await everyone.pause(event, left)
+            if everyone.closed:
+                raise Unavailable("the server is shutting down")
             # A run given to a worker that has hung up would wait for its lease to expire.
             if await call.request.is_disconnected():
                 break
