@@ -13,7 +13,7 @@ from quintet.domain.ids import Id, Kind, from_hex32, from_uuid, new_id, parse_id
 from quintet.domain.page import PageRequest
 from quintet.domain.projects import DEFAULT_PROJECT, MAX_DEPTH, Project, check_name, slug
 from quintet.storage import projects as store
-from quintet.storage.projects import ProjectFilter
+from quintet.storage.projects import ProjectFilter as ProjectFilter
 from quintet.storage.tx import ReadTx, WriteTx
 
 EDITABLE = frozenset(

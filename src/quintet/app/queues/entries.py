@@ -8,7 +8,7 @@ from typing import NamedTuple, assert_never
 
 from quintet.app.authz import authorize
 from quintet.app.context import Ctx, Effect
-from quintet.app.queues.manage import CreateQueue, create_queue, default_queue, find_queue
+from quintet.app.queues.manage import CreateQueue, QueueFilter, create_queue, default_queue, find_queue, list_queues
 from quintet.app.runs.create import CreateRun, create_run
 from quintet.app.runs.read import get_run, locked_run
 from quintet.app.runs.state import move
@@ -233,3 +233,24 @@ def next_run(ctx: Ctx[WriteTx], queue_ref: str, only: Id | None = None) -> Queue
     elif run is not None:
         run_store.save_run(ctx.tx, run, replace(run, updated_at=ctx.now))
     return entry
+
+
+class QueueView(NamedTuple):
+    """A queue with what waits in it, the next one first."""
+
+    queue: Queue
+    entries: list[QueueEntry]
+
+
+def queue_with_entries(ctx: Ctx[ReadTx], queue_ref: str, limit: int | None = None) -> QueueView:
+    """A queue and its first `limit` entries; NotFound where there is none."""
+    queue = find_queue(ctx, queue_ref)
+    return QueueView(queue, store.entries_of(ctx.tx, queue.id, limit))
+
+
+def queues_with_entries(
+    ctx: Ctx[ReadTx], wanted: QueueFilter | None = None, limit: int | None = None, *, entries: bool = True
+) -> list[QueueView]:
+    """Matching queues, with `entries` also the first `limit` of what waits in each."""
+    found = list_queues(ctx, wanted)
+    return [QueueView(q, store.entries_of(ctx.tx, q.id, limit) if entries else []) for q in found]

@@ -115,6 +115,20 @@ def edit_queue(ctx: Ctx[WriteTx], ref: str, changes: Mapping[str, Any]) -> Queue
     return changed
 
 
+def edit_queue_metadata(
+    ctx: Ctx[WriteTx],
+    ref: str,
+    changes: Mapping[str, Any],
+    *,
+    remove: Sequence[str] = (),
+    replace_all: bool = False,
+) -> Queue:
+    """Sets and removes single metadata entries, or with `replace_all` all of them at once."""
+    queue = find_queue(ctx, ref)
+    kept = {} if replace_all else {k: v for k, v in queue.metadata.items() if k not in remove}
+    return edit_queue(ctx, queue.id, {"metadata": {**kept, **changes}})
+
+
 class DeletedQueue(NamedTuple):
     """A queue that is gone, and how many runs waited in it."""
 
@@ -146,11 +160,12 @@ def clear_queue(ctx: Ctx[WriteTx], ref: str) -> int:
 
 
 def empty_queue(ctx: Ctx[WriteTx], queue: Queue) -> int:
-    # Runs are held in the order of their ids, and before the queue: everyone who needs both does so, and
-    # nobody ever waits in a ring.
+    """Gives all runs of the queue back to the state they were in before; how many there were."""
     entries = sorted(store.entries_of(ctx.tx, queue.id), key=lambda e: e.run_id)
-    for entry in entries:
-        run = run_store.lock_run(ctx.tx, entry.run_id)
+    # All runs are held first, in the order of their ids, and then project by project: two transactions that
+    # both hold many never wait for each other in a ring.
+    held = [(entry, run_store.lock_run(ctx.tx, entry.run_id)) for entry in entries]
+    for entry, run in sorted(held, key=lambda pair: (pair[1].project_id or "") if pair[1] else ""):
         if run is not None and run.state is RunState.QUEUED:
             move(ctx, run, entry.previous_state, reason="queue cleared", force=True, queue_id=None)
         store.remove_entry(ctx.tx, entry.run_id)

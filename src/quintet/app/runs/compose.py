@@ -71,16 +71,14 @@ def edit_whole(ctx: Ctx[WriteTx], run_id: Id, dialect: str, edit: RunEdit) -> Ru
 
 def _replace_artifacts(ctx: Ctx[WriteTx], run: Run, artifacts: Sequence[NewArtifact]) -> None:
     store.delete_artifacts(ctx.tx, run.id)
-    store.put_artifacts(
-        ctx.tx,
-        [
-            Artifact(
-                new_id(), run.id, check_name(a.key, field="artifacts.key"), a.mode, a.type, a.uri, a.created_at or ctx.now, a.size, a.hash, a.blob,
-                a.detail,
-            )
-            for a in artifacts
-        ],
-    )  # fmt: skip
+    fresh = [
+        Artifact(
+            id=new_id(), run_id=run.id, key=check_name(a.key, field="artifacts.key"), mode=a.mode, type=a.type,
+            uri=a.uri, created_at=a.created_at or ctx.now, size=a.size, hash=a.hash, blob=a.blob, detail=a.detail,
+        )
+        for a in artifacts
+    ]  # fmt: skip
+    store.put_artifacts(ctx.tx, fresh)
 
 
 def create_whole(ctx: Ctx[WriteTx], cmd: CreateRun, artifacts: Sequence[NewArtifact]) -> Run:

@@ -24,7 +24,7 @@ from quintet.domain.errors import Invalid, NotFound, QuintetError, Unauthenticat
 from quintet.domain.identity import Actor
 
 AuthMode = Literal["required", "none", "optional"]
-Content = Literal["json", "json-lines"]
+Content = Literal["json", "json-lines", "bytes"]
 Version = tuple[int, ...]
 
 METHODS = ("GET", "POST", "PUT")
@@ -114,6 +114,8 @@ class RpcBinder:
         limit: int | None = None,
     ) -> Callable[[H], H]:
         """Binds `async def h(call) -> data | Response`; `call.body` is `body`, or a list of it for json-lines.
+
+        For `bytes` it is the body as it came, for handlers that decode better than in general.
 
         LookupError for a name that the contract lacks, ValueError for a version that is bound already.
         """
@@ -242,6 +244,8 @@ async def _body(bound: Bound, request: Request) -> Any:
         raw = b""
     else:
         raw = (await read_body(request, bound.limit)).strip()
+    if bound.content == "bytes":
+        return raw
     if bound.content == "json-lines":
         return decode_json_lines(raw, bound.body)
     if not pairs:
