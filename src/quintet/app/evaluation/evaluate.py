@@ -16,8 +16,8 @@ from quintet.app.evaluation.benchmarks import find_benchmark
 from quintet.app.leftovers import leave
 from quintet.app.models.registry import look_up as look_up_model
 from quintet.app.queues.entries import submit_run
-from quintet.app.runs.create import CreateRun
-from quintet.app.runs.state import request_stop
+from quintet.app.runs.create import CreateRun, create_run
+from quintet.app.runs.state import request_stop, start_run
 from quintet.domain.errors import Forbidden, Invalid, NotFound, Precondition
 from quintet.domain.evaluation import Benchmark, Evaluation, EvaluationStatus
 from quintet.domain.identity import Actor, Permission
@@ -45,7 +45,8 @@ class StartEvaluation:
     """`benchmark` on a model: a registered one, or a deployment of one. A version or a checkpoint narrows it.
 
     Of `sampling` the built-in recipe takes `SAMPLING`; `scoring_params` are by scoring function. `config` is
-    kept for the dialect that asked. Another `recipe` gets the id of the evaluation and `extra`, its own arguments.
+    kept for the dialect that asked. Another `recipe` gets the id of the evaluation and `extra`, its own arguments;
+    without one (None) no worker is asked: the run is running, and whoever started it carries it out.
     """
 
     benchmark: str
@@ -58,7 +59,7 @@ class StartEvaluation:
     sampling: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
-    recipe: str = RECIPE
+    recipe: str | None = RECIPE
     project_id: Id | None = None
     parent_id: Id | None = None
     queue: str | None = None
@@ -75,7 +76,7 @@ class Scores:
 
 
 def start_evaluation(ctx: Ctx[WriteTx], cmd: StartEvaluation) -> tuple[Evaluation, Run]:
-    """The evaluation, and the queued run that will carry it out. NotFound for an unknown benchmark, model
+    """The evaluation, and the run that will carry it out. NotFound for an unknown benchmark, model
     version or checkpoint; Invalid where nothing says what to evaluate."""
     authorize(ctx, Permission.RUN_WRITE)
     if cmd.num_examples is not None and cmd.num_examples < 1:
@@ -83,15 +84,12 @@ def start_evaluation(ctx: Ctx[WriteTx], cmd: StartEvaluation) -> tuple[Evaluatio
     benchmark = find_benchmark(ctx, cmd.benchmark)
     subject = _subject(ctx, cmd.model, cmd.version, cmd.checkpoint_id)
     evaluation = _new(ctx, benchmark, subject, {**cmd.config, **({"model": cmd.model} if cmd.model else {})})
-    run = submit_run(
-        ctx,
-        CreateRun(
-            name=f"{benchmark.name} on {subject.name}"[:1_000], kind=RunKind.EVALUATE, type="testing",
-            project_id=cmd.project_id, parent_id=cmd.parent_id, recipe=cmd.recipe,
-            args={**_arguments(cmd, benchmark, subject), **cmd.extra, "evaluation": evaluation.id},
-        ),
-        cmd.queue,
+    new = CreateRun(
+        name=f"{benchmark.name} on {subject.name}"[:1_000], kind=RunKind.EVALUATE, type="testing",
+        project_id=cmd.project_id, parent_id=cmd.parent_id, recipe=cmd.recipe,
+        args={**_arguments(cmd, benchmark, subject), **cmd.extra, "evaluation": evaluation.id},
     )  # fmt: skip
+    run = start_run(ctx, create_run(ctx, new).id) if cmd.recipe is None else submit_run(ctx, new, cmd.queue)
     evaluation = replace(evaluation, run_id=run.id)
     store.insert_evaluation(ctx.tx, evaluation)
     ctx.after_commit(Effect("evaluation", evaluation.id))

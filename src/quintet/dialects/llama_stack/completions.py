@@ -92,14 +92,10 @@ def _from_completed(done: list[Completed], body: CompletionRequest, prompts: lis
         for choice in one.choices:
             text = prompt + choice.generation.text if body.echo else choice.generation.text
             choices.append(TextChoice(len(choices), text, choice.generation.finish_reason))
-        used = Usage(
-            used.prompt_tokens + one.usage.prompt_tokens, used.completion_tokens + one.usage.completion_tokens
-        )
+        used = Usage(used.prompt_tokens + one.usage.prompt_tokens, used.completion_tokens + one.usage.completion_tokens)
     first = done[0].choices[0].interaction
     model = model_said(body.model, done[0].route)
-    return TextCompletion(
-        to_prefixed(first.id, PREFIX), to_seconds(first.created_at), model, choices, usage(used)
-    )
+    return TextCompletion(to_prefixed(first.id, PREFIX), to_seconds(first.created_at), model, choices, usage(used))
 
 
 async def _chunks(
