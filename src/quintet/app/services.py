@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from quintet.app.core import Core
 from quintet.app.identity.authenticate import Authenticator
 from quintet.app.serving.callpath import CallPath
 from quintet.app.serving.engines import EnginePool
 from quintet.domain.errors import Internal
+from quintet.ports.recipes import RecipeBook
 
 
 def authenticator(core: Core) -> Authenticator:
@@ -25,3 +28,10 @@ def callpath(core: Core) -> CallPath:
 
 def engine_pool(core: Core) -> EnginePool:
     return callpath(core).pool
+
+
+def recipe_book(core: Core) -> RecipeBook:
+    found = core.services.get("recipes")
+    if found is None:
+        raise Internal("this process has no recipes")
+    return cast(RecipeBook, found)

@@ -71,6 +71,11 @@ def new_id() -> Id:
     return Id(f"{value:024x}")
 
 
+def time_of(ident: Id) -> int:
+    """When an id was made: microseconds since the epoch, to the millisecond."""
+    return int(ident[:12], 16) * 1_000
+
+
 def parse_id(text: str) -> Id | None:
     """The id in its own spelling, or None where the text is not one."""
     if len(text) != 24:

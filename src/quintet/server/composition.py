@@ -15,22 +15,23 @@ from sqlalchemy.exc import SQLAlchemyError
 from quintet.app import leftovers
 from quintet.app.context import Ctx, Ports
 from quintet.app.core import Core
-from quintet.app.identity.accounts import SYSTEM, FirstRun, admin_actor, bootstrap
+from quintet.app.identity.accounts import SYSTEM, FirstRun, admin_actor, bootstrap, first_run
 from quintet.app.identity.authenticate import Authenticator
 from quintet.app.models.files import ModelFiles
 from quintet.app.serving.callpath import CallPath
 from quintet.app.serving.engines import EnginePool
 from quintet.blobs.opened import open_blobs
-from quintet.domain.errors import Precondition, QuintetError
+from quintet.domain.errors import QuintetError
 from quintet.domain.identity import Actor
 from quintet.egress.client import GuardedEgress
 from quintet.engines.catalog import load_engine
 from quintet.engines.services import EngineServices
 from quintet.ports.engine import Engine
+from quintet.server.recipes import BuiltinRecipes
 from quintet.server.sealing import AesSealer, derive, master_key
-from quintet.server.settings import Settings, StartupError
+from quintet.server.settings import Settings, StartupError, without_password
 from quintet.storage.database import Database
-from quintet.storage.migrate import upgrade
+from quintet.storage.migrate import is_current, upgrade
 
 log = logging.getLogger("quintet.server")
 
@@ -61,25 +62,41 @@ class Parts:
 def open_parts(settings: Settings, *, create: bool = True) -> Parts:
     """Opens the data folder and the database, migrated; StartupError says in one line what is in the way.
 
-    With `create` false (command lines beside a server) a data folder that is not there is an error.
+    With `create` false (command lines beside a server) nothing is made or migrated: a data folder that is not
+    there, was never used, or has an older schema is an error.
     """
     folder = settings.folder
     if not create and not (folder / "secret.key").exists() and not settings.secret_key:
         raise StartupError(f"there is no data folder at {folder}; run `quintet up --data {folder}` first")
     _make_folder(folder)
     master = master_key(settings)
-    database = _open_database(settings)
+    database = _open_database(settings, migrate=create)
+    try:
+        return _assemble(settings, master, database, create)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _assemble(settings: Settings, master: bytes, database: Database, create: bool) -> Parts:
+    folder = settings.folder
     try:
         blobs = open_blobs(settings.blobs_target)
     except (OSError, QuintetError) as error:
-        raise StartupError(f"the blob store {settings.blobs_target} cannot be opened: {error}") from error
+        target = without_password(settings.blobs_target)
+        raise StartupError(f"the blob store {target} cannot be opened: {error}") from error
     egress = GuardedEgress(settings.allowed_networks)
-    options = {"cache_dir": str(folder / "cache"), "url": settings.url, "data": str(folder)}
+    options = {
+        "cache_dir": str(folder / "cache"),
+        "url": settings.url,
+        "data": str(folder),
+        "body_limit": settings.body_limit,
+    }
     core = Core(database, Ports(blobs, egress, AesSealer(master), options))
     threads = ThreadPoolExecutor(2, thread_name_prefix="quintet-leftovers")
     core.listen(leftovers.listener(core.ports, threads))
     try:
-        first = core.write_now(SYSTEM, bootstrap)
+        first = core.write_now(SYSTEM, bootstrap) if create else core.read_now(SYSTEM, first_run)
         admin = core.read_now(SYSTEM, admin_actor)
     except (SQLAlchemyError, QuintetError) as error:
         raise StartupError(f"the database cannot be used: {error}") from error
@@ -96,21 +113,31 @@ def _make_folder(folder: Path) -> None:
         raise StartupError(f"the data folder {folder} is not writable; give this user the right to write there")
 
 
-def _open_database(settings: Settings) -> Database:
+def migrate_database(settings: Settings) -> None:
+    """Brings the database to this version's schema, and makes nothing else."""
+    _make_folder(settings.folder)
+    _open_database(settings, migrate=True).close()
+
+
+def _open_database(settings: Settings, *, migrate: bool) -> Database:
+    database = None
     try:
         database = Database(settings.database_url)
-        upgrade(database)
-    except Precondition as error:
-        raise StartupError(error.message) from error
-    except SQLAlchemyError as error:
+        if migrate:
+            upgrade(database)
+        elif not is_current(database):
+            raise StartupError("the database has the schema of an older version; run `quintet migrate` first")
+    except (QuintetError, StartupError, SQLAlchemyError, ValueError) as error:
+        if database is not None:
+            database.close()
+        if isinstance(error, StartupError):
+            raise
+        if isinstance(error, QuintetError):
+            raise StartupError(error.message) from error
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise StartupError(f"the database {_without_password(settings.database_url)} cannot be used: {reason}") from error
+        shown = without_password(settings.database_url)
+        raise StartupError(f"the database {shown} cannot be used: {reason}") from error
     return database
-
-
-def _without_password(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    return f"{head.split('://', maxsplit=1)[0]}://…@{tail}" if at else url
 
 
 def add_serving(parts: Parts) -> None:
@@ -123,6 +150,7 @@ def add_serving(parts: Parts) -> None:
     pool = EnginePool(parts.core, load, materialise)
     parts.core.services["pool"] = pool
     parts.core.services["callpath"] = CallPath(parts.core, pool)
+    parts.core.services["recipes"] = BuiltinRecipes()
 
 
 def materialise(files: ModelFiles, ports: Ports) -> Path:

@@ -88,7 +88,12 @@ def experiment_by_key(tx: ReadTx, space_id: Id, key: str) -> Experiment | None:
 
 
 def list_experiments(
-    tx: ReadTx, space_id: Id | None = None, *, project_id: Id | None = None, active: bool | None = None
+    tx: ReadTx,
+    space_id: Id | None = None,
+    *,
+    project_id: Id | None = None,
+    project_ids: Sequence[Id] | None = None,
+    active: bool | None = None,
 ) -> list[Experiment]:
     c = t.experiments.c
     query = select(t.experiments).order_by(c.id.desc())
@@ -96,6 +101,8 @@ def list_experiments(
         query = query.where(c.space_id == space_id)
     if project_id is not None:
         query = query.where(c.project_id == project_id)
+    if project_ids is not None:
+        query = query.where(c.project_id.in_(list(project_ids)))
     if active is not None:
         query = query.where(c.state.in_(ACTIVE) if active else c.state.not_in(ACTIVE))
     return [_experiments.load(r) for r in tx.all(query)]

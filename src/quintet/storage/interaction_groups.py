@@ -98,6 +98,46 @@ def feedback_of_groups(
     return [GroupStats(r[0], r[1], int(r[2]), *(float(v) for v in r[3:7])) for r in tx.execute(query)]
 
 
+def sizes(
+    tx: ReadTx, space_id: Id, wanted: InteractionFilter, by: str, values: Sequence[str]
+) -> dict[str, int]:
+    """How many interactions each group has; those without any are missing."""
+    column = _column(by)
+    query = base.where(tx, space_id, wanted, [column, func.count()]).where(column.in_(list(values))).group_by(column)
+    return {str(r[0]): int(r[1]) for r in tx.execute(query)}
+
+
+def of_sessions(tx: ReadTx, space_id: Id, session_ids: Sequence[Id], limit: int) -> dict[Id, list[Interaction]]:
+    """The first `limit` interactions of each session, oldest first."""
+    place = func.row_number().over(partition_by=_c.session_id, order_by=_c.id.asc()).label("place")
+    inner = select(_c.id, place).where(_c.space_id == space_id, _c.session_id.in_(list(session_ids))).subquery()
+    query = select(*base.COLUMNS).join(inner, inner.c.id == _c.id).where(inner.c.place <= limit)
+    found: dict[Id, list[Interaction]] = {ident: [] for ident in session_ids}
+    for row in tx.all(query.order_by(_c.id.asc())):
+        found[row["session_id"]].append(base.load(row))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LabelUse:
+    """One value of a label: on how many interactions of the project, and the newest of them."""
+
+    project_id: Id
+    key: str
+    value: str
+    count: int
+    newest: Id
+
+
+def labels_of_projects(tx: ReadTx, project_ids: Sequence[Id]) -> list[LabelUse]:
+    c = t.interaction_labels.c
+    query = select(c.project_id, c.key, c.value, func.count(), func.max(c.interaction_id)).where(
+        c.project_id.in_(list(project_ids))
+    )
+    rows = tx.execute(query.group_by(c.project_id, c.key, c.value).order_by(c.project_id, c.key, c.value))
+    return [LabelUse(r[0], r[1], r[2], int(r[3]), r[4]) for r in rows]
+
+
 def ids(tx: ReadTx, space_id: Id, wanted: InteractionFilter, limit: int) -> list[Id]:
     """Up to `limit` ids that the filter leaves, newest first."""
     query = base.where(tx, space_id, wanted, [_c.id]).order_by(_c.id.desc()).limit(limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -95,7 +96,7 @@ def find_project(ctx: Ctx[ReadTx], ref: str) -> Project:
     return found
 
 
-def get_projects(ctx: Ctx[ReadTx], ids: list[Id]) -> dict[Id, Project]:
+def get_projects(ctx: Ctx[ReadTx], ids: Sequence[Id]) -> dict[Id, Project]:
     """Projects of the actor's space by id; those that are not there are missing from the answer."""
     authorize(ctx, Permission.PROJECT_READ)
     return store.get_many(ctx.tx, ctx.actor.space_id, ids)

@@ -10,6 +10,7 @@ from quintet.app.authz import authorize
 from quintet.app.context import Ctx, ReadTx, WriteTx
 from quintet.app.identity.accounts import find_team
 from quintet.app.projects.manage import CreateProject, create_project, find_project
+from quintet.app.projects.presentation import PresentProject, present_project
 from quintet.domain.errors import Invalid, NotFound
 from quintet.domain.identity import Permission, Role
 from quintet.domain.ids import Id
@@ -54,9 +55,13 @@ def find_role(ctx: Ctx[ReadTx], ref: str) -> Role:
     raise NotFound.of("role", ref)
 
 
-def create_shared_project(ctx: Ctx[WriteTx], cmd: CreateProject, team: str | None = None) -> Project:
+def create_shared_project(
+    ctx: Ctx[WriteTx], cmd: CreateProject, team: str | None = None, look: PresentProject | None = None
+) -> Project:
     """A new project, owned by `team` or by the first team of the space, if that is still there."""
     project = create_project(ctx, cmd)
+    if look is not None:
+        project = present_project(ctx, project.id, look)
     owner = find_team(ctx, team) if team is not None else None
     owner = owner or identity_store.find_team(ctx.tx, ctx.actor.space_id, FIRST_TEAM)
     if owner is not None:

@@ -83,7 +83,7 @@ def _space(tx: ReadTx, space: Id, items: list[Deployment], running: list[Experim
     experiments: dict[Id, tuple[Experiment, ...]] = {}
     for experiment in sorted(running, key=lambda e: e.id):
         experiments[experiment.project_id] = (*experiments.get(experiment.project_id, ()), experiment)
-    named = {p.name: p for p in projects} | {p.key: p for p in projects}
+    named = {p.id: p for p in projects} | {p.name: p for p in projects} | {p.key: p for p in projects}
     return SpaceRoutes(
         named, by_project, endpoints, {d.id: d for d in items}, experiments, anywhere, named.get(DEFAULT_PROJECT)
     )
@@ -122,8 +122,8 @@ def resolve(
 def _in_project(space: SpaceRoutes, project: Project, key: str) -> Deployment:
     found = space.by_project.get(project.id, {})
     deployment = found.get(key)
-    if deployment is None and (ident := from_uuid(key, Kind.MODEL)) is not None:
-        deployment = next((d for d in found.values() if d.model_id == ident), None)
+    if deployment is None and (ident := from_uuid(key, Kind.MODEL) or from_uuid(key, Kind.DEPLOYMENT)) is not None:
+        deployment = next((d for d in found.values() if ident in (d.model_id, d.id)), None)
     if deployment is None or not deployment.attached:
         raise NotFound.of("model", f"{project.key}/{key}")
     return deployment

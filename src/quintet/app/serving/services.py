@@ -8,7 +8,7 @@ from typing import Any
 
 from quintet.app.authz import authorize
 from quintet.app.context import Ctx, Effect, ReadTx, WriteTx
-from quintet.app.models.registry import CreateModel, create_model, find_model
+from quintet.app.models.registry import CreateModel, create_model, edit_model, find_model
 from quintet.app.projects.manage import find_project
 from quintet.app.serving.deployments import (
     AttachModel,
@@ -21,7 +21,7 @@ from quintet.app.serving.deployments import (
     make_default,
     seal_config,
 )
-from quintet.domain.errors import NotFound, Precondition
+from quintet.domain.errors import Invalid, NotFound, Precondition
 from quintet.domain.identity import Permission
 from quintet.domain.models import Deployment, Model, ModelFormat, ModelKind
 from quintet.storage import deployments as store
@@ -108,6 +108,23 @@ def update_service(ctx: Ctx[WriteTx], cmd: UpdateService) -> Deployment:
             project_store.save_project(ctx.tx, replace(project, default_deployment_id=None, updated_at=ctx.now))
             ctx.after_commit(Effect("routes", changed.id))
     return changed
+
+
+COMPUTE = "compute"
+"""The entry of `Model.detail` with what serving the model needs; see `set_compute`."""
+
+
+def set_compute(ctx: Ctx[WriteTx], ref: str, changes: Mapping[str, int]) -> Model:
+    """Sets what serving the model takes, entry by entry: numbers above 0. Precondition for an upstream's model."""
+    authorize(ctx, Permission.DEPLOYMENT_WRITE)
+    model = find_model(ctx, ref)
+    if model.format is ModelFormat.UPSTREAM:
+        raise Precondition(f"'{model.key}' is served elsewhere, so there is nothing to set", field="idOrKey")
+    for name, value in changes.items():
+        if value < 1:
+            raise Invalid(f"'{name}' is at least 1", field=name)
+    merged = {**model.detail.get(COMPUTE, {}), **changes}
+    return edit_model(ctx, model.id, {"detail": {**model.detail, COMPUTE: merged}})
 
 
 def deploy_model(ctx: Ctx[WriteTx], ref: str, placement: dict[str, Any] | None = None) -> list[Deployment]:
