@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from quintet.app.runs import read, state
 from quintet.domain.errors import Conflict, NotFound, Precondition
 from quintet.domain.ids import Id
 from quintet.domain.runs import Queue, Run, RunState
+from quintet.storage import database
 from quintet.storage.database import Database
 from tests.support.factories import World, make_run, make_world, read_as, write_as
 
@@ -191,3 +193,38 @@ def test_many_callers_enqueue_at_once_and_all_wait(db: Database, world: World, q
     found = read_as(db, world.actor, entries.entries_of, queue.id)
     assert sorted(e.run_id for e in found) == sorted(ids(runs))
     assert len({e.position for e in found}) == 16
+
+
+def test_callers_who_do_everything_at_once_never_wait_in_a_ring(
+    postgres_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clearing a queue holds many rows; it met movers and takers in deadlocks until all held rows in one order."""
+    monkeypatch.setattr(database, "DEADLOCK_TRIES", 1)
+    db = postgres_db
+    world = make_world(db)
+    for name in "ab":
+        write_as(db, world.actor, manage.create_queue, CreateQueue(name))
+    runs = [
+        make_run(db, world, state=RunState.CREATED, project_id=world.project.id if n % 3 else None) for n in range(12)
+    ]
+
+    def work(seed: int) -> None:
+        dice = random.Random(seed)
+        for _ in range(40):
+            run, queue = dice.choice(runs).id, dice.choice("ab")
+            with contextlib.suppress(Conflict, NotFound, Precondition):
+                match dice.randrange(6):
+                    case 0 | 1:
+                        write_as(db, world.actor, entries.enqueue_run, Enqueue(run, queue, force=True))
+                    case 2:
+                        write_as(db, world.actor, entries.move_entry, queue, run, dice.choice(list(Direction)), 2)
+                    case 3:
+                        write_as(db, world.actor, entries.next_run, queue)
+                    case 4:
+                        write_as(db, world.actor, entries.dequeue_run, run)
+                    case 5:
+                        write_as(db, world.actor, manage.clear_queue, queue)
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(work, seed) for seed in range(8)]:
+            done.result()

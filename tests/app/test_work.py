@@ -44,6 +44,19 @@ def leased(db: Database, world: World, **fields: Any) -> LeasedRun:
     return got
 
 
+def expire(db: Database, now: int) -> list[Run]:
+    """What the janitor does in a round."""
+    found = [
+        write_as(db, SYSTEM, leases.expire_lease, i, now=now) for i in read_as(db, SYSTEM, leases.dead_runs, now=now)
+    ]
+    return [run for run in found if run is not None]
+
+
+def stop_silent(db: Database, now: int) -> list[Id]:
+    found = read_as(db, SYSTEM, leases.silent_runs, now=now)
+    return [i for i in found if write_as(db, SYSTEM, leases.stop_silent_run, i, now=now) is not None]
+
+
 def now_is(db: Database, world: World, run_id: Id) -> Run:
     return read_as(db, world.actor, read.get_run, run_id)
 
@@ -138,7 +151,7 @@ def test_a_worker_that_goes_gives_its_run_back_without_an_attempt(db: Database, 
 
 def test_a_stale_token_changes_nothing(db: Database, world: World) -> None:
     got = leased(db, world)
-    write_as(db, SYSTEM, leases.expire_leases, now=NOW + 2 * MINUTE)
+    expire(db, NOW + 2 * MINUTE)
     again = lease(db, world, now=NOW + 2 * MINUTE)
     assert again is not None
     before = now_is(db, world, got.run.id)
@@ -155,13 +168,13 @@ def test_a_stale_token_changes_nothing(db: Database, world: World) -> None:
 def test_a_dead_workers_run_is_tried_again_and_then_fails(db: Database, world: World) -> None:
     got = leased(db, world, max_attempts=2)
     waiting(db, world)
-    assert write_as(db, SYSTEM, leases.expire_leases, now=NOW + MINUTE) == []
-    [back] = write_as(db, SYSTEM, leases.expire_leases, now=NOW + MINUTE + 1)
+    assert expire(db, NOW + MINUTE) == []
+    [back] = expire(db, NOW + MINUTE + 1)
     assert (back.id, back.state, back.status_reason) == (got.run.id, RunState.QUEUED, "worker lost")
     again = lease(db, world)
     assert again is not None
     assert (again.run.id, again.lease.attempt) == (got.run.id, 2)
-    [dead] = write_as(db, SYSTEM, leases.expire_leases, now=NOW + MINUTE + 1)
+    [dead] = expire(db, NOW + MINUTE + 1)
     assert (dead.state, dead.status_reason) == (RunState.FAILED, "worker lost")
     assert dead.error == "the worker 'w' was lost in attempt 2 of 2"
     assert read_as(db, world.actor, entry_of, dead.id) is None
@@ -170,7 +183,7 @@ def test_a_dead_workers_run_is_tried_again_and_then_fails(db: Database, world: W
 def test_a_dead_workers_run_that_was_asked_to_stop_is_stopped(db: Database, world: World) -> None:
     got = leased(db, world)
     write_as(db, world.actor, state.request_stop, got.run.id)
-    [run] = write_as(db, SYSTEM, leases.expire_leases, now=NOW + 2 * MINUTE)
+    [run] = expire(db, NOW + 2 * MINUTE)
     assert run.state is RunState.STOPPED
 
 
@@ -186,19 +199,29 @@ def test_silent_runs_are_stopped_but_leased_ones_are_not(db: Database, world: Wo
     silent = make_run(db, world, updated_at=NOW - leases.SILENT_US - 1)
     fresh = make_run(db, world, updated_at=NOW - leases.SILENT_US)
     held = leased(db, world)
-    far = NOW + 10
-    db.write(lambda tx: None)
-    done = write_as(db, SYSTEM, leases.stop_silent_runs, now=NOW)
-    assert [r.id for r in done] == [silent.id]
-    later = write_as(db, SYSTEM, leases.stop_silent_runs, now=far + leases.SILENT_US)
-    assert [r.id for r in later] == [fresh.id]
+    assert stop_silent(db, NOW) == [silent.id]
+    assert now_is(db, world, silent.id).state is RunState.STOPPED
+    assert stop_silent(db, NOW + leases.SILENT_US + 1) == [fresh.id]
     assert now_is(db, world, held.run.id).state is RunState.RUNNING
 
 
 def test_only_the_server_itself_cleans_up(db: Database, world: World) -> None:
-    for use_case in (leases.expire_leases, leases.stop_silent_runs):
+    got = leased(db, world)
+    for use_case in (leases.expire_lease, leases.stop_silent_run):
         with pytest.raises(Forbidden):
-            write_as(db, world.actor, use_case)
+            write_as(db, world.actor, use_case, got.run.id)
+    for look in (leases.dead_runs, leases.silent_runs):
+        with pytest.raises(Forbidden):
+            read_as(db, world.actor, look)
+
+
+def test_a_sign_of_life_between_the_look_and_the_lock_keeps_the_run(db: Database, world: World) -> None:
+    got = leased(db, world)
+    late = NOW + 2 * MINUTE
+    assert read_as(db, SYSTEM, leases.dead_runs, now=late) == [got.run.id]
+    write_as(db, world.actor, leases.heartbeat, got.run.id, got.lease.token, 60, now=late)
+    assert write_as(db, SYSTEM, leases.expire_lease, got.run.id, now=late) is None
+    assert now_is(db, world, got.run.id).state is RunState.RUNNING
 
 
 def test_workers_are_known_while_they_report(db: Database, world: World) -> None:

@@ -1,6 +1,6 @@
 """What the server does on its own while it runs: takes runs back from dead workers, stops silent ones, folds series.
 
-Every piece of work is a short transaction of its own, so nobody waits for the janitor; one that fails is
+Every piece of work, each run too, is a short transaction of its own, so nobody waits for the janitor; one that fails is
 logged and tried again at the next round. Other parts add theirs to `core.services["periodic"]`.
 """
 
@@ -11,12 +11,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from quintet.app.core import Core
 from quintet.app.events.upkeep import fold_due
 from quintet.app.identity.accounts import SYSTEM
-from quintet.app.work.leases import expire_leases, stop_silent_runs
+from quintet.app.work.leases import dead_runs, expire_lease, silent_runs, stop_silent_run
 from quintet.app.work.workers import forget_workers
+from quintet.domain.ids import Id
 
 log = logging.getLogger("quintet.janitor")
 
@@ -24,7 +26,7 @@ ROUND_SECONDS = 2.0
 """Between two rounds: what a run of a dead worker waits beyond its lease. An idle round is three point reads."""
 
 START_GRACE_SECONDS = 30.0
-"""After a start no lease expires for so long: while the server was away nobody could renew one."""
+"""After a start no lease expires for so long (half a lease): while the server was away nobody could renew one."""
 
 SLOW_SECONDS = 300.0
 """Between two looks for what changes in hours: silent runs, forgotten workers."""
@@ -77,12 +79,21 @@ class Janitor:
             log.exception("%s failed; it is tried again", name)
 
     async def expire(self) -> None:
-        for run in await self._core.write(SYSTEM, expire_leases):
+        for run_id in await self._core.read(SYSTEM, dead_runs):
+            await self._do(f"taking back run {run_id}", partial(self._expire, run_id))
+
+    async def _expire(self, run_id: Id) -> None:
+        run = await self._core.write(SYSTEM, expire_lease, run_id)
+        if run is not None:
             log.warning("the worker of run %s was lost; the run is %s", run.id, run.state)
 
     async def silent(self) -> None:
-        for run in await self._core.write(SYSTEM, stop_silent_runs):
-            log.warning("run %s was silent for too long and is stopped", run.id)
+        for run_id in await self._core.read(SYSTEM, silent_runs):
+            await self._do(f"stopping run {run_id}", partial(self._stop, run_id))
+
+    async def _stop(self, run_id: Id) -> None:
+        if await self._core.write(SYSTEM, stop_silent_run, run_id) is not None:
+            log.warning("run %s was silent for too long and is stopped", run_id)
 
     async def fold(self) -> None:
         await asyncio.to_thread(fold_due, self._core.db, self._core.clock())

@@ -255,6 +255,6 @@ def worker_command(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     key = key or os.environ.get("QUINTET_KEY")
     if not key:
-        log.error("a worker needs a key: give --key or set QUINTET_KEY (`quintet key create --role worker`)")
+        log.error("a worker needs a key: give --key or set QUINTET_KEY (`quintet key create --label worker`)")
         return 2
     return run_worker(server.rstrip("/"), key, queues, name, work_dir, once=once)

@@ -3,14 +3,13 @@
 An entry's `position` is any number: smaller comes first, gaps mean nothing. New ones get the greatest plus
 one, the front the smallest minus one; a step forwards or backwards swaps only the positions it passes.
 On PostgreSQL whoever changes the order holds the queue's row, so that no two entries get the same position;
-takers hold nothing and pass over what another taker holds.
+takers hold the run they take and pass over those that another holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
@@ -209,28 +208,33 @@ def waiting_queues(tx: ReadTx, space_id: Id | None, names: Sequence[str]) -> lis
     return [r["id"] for r in sorted(rows, key=lambda row: rank[row["name"]])]
 
 
-def take_first(
+def hold_first(
     tx: WriteTx, queue_id: Id, *, with_recipe: bool, states: Sequence[RunState], only: Id | None = None
 ) -> QueueEntry | None:
-    """Takes the first fitting entry out of the queue, or None; no two callers ever get the same one.
+    """The first fitting entry, its run held until the transaction ends; no two callers ever get the same one.
 
-    With `only`, nothing is taken unless the first fitting entry is that run.
+    The entry itself stays, for the caller to remove: entries are the last that anybody waits for. With `only`,
+    None unless the first fitting entry is that run.
     """
     e, r = t.queue_entries.c, t.runs.c
-    query = (
-        select(t.queue_entries)
-        .join(t.runs, r.id == e.run_id)
-        .where(e.queue_id == queue_id, r.state.in_([s.value for s in states]))
-        .where(r.recipe.is_not(None) if with_recipe else r.recipe.is_(None))
-        .order_by(e.position, e.run_id)
-        .limit(1)
-    )
-    row: Any = tx.one(skip_locked(query, tx.kind))
-    if row is None or (only is not None and row["run_id"] != only):
-        return None
-    entry = _entries.load(row)
-    remove_entry(tx, entry.run_id)
-    return entry
+    passed: list[str] = []
+    while True:
+        query = (
+            select(e.run_id)
+            .join(t.runs, r.id == e.run_id)
+            .where(e.queue_id == queue_id, r.state.in_([s.value for s in states]), e.run_id.not_in(passed))
+            .where(r.recipe.is_not(None) if with_recipe else r.recipe.is_(None))
+            .order_by(e.position, e.run_id)
+            .limit(1)
+        )
+        run_id = tx.scalar(skip_locked(query, tx.kind, of=t.runs))
+        if run_id is None or (only is not None and run_id != only):
+            return None
+        # PostgreSQL looked before it locked: only now it is certain that the run still waits here.
+        entry = entry_of(tx, run_id)
+        if entry is not None and entry.queue_id == queue_id:
+            return entry
+        passed.append(run_id)
 
 
 # -- leases -----------------------------------------------------------------------------------------------------

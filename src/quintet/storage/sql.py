@@ -46,13 +46,13 @@ def upsert(
     tx.execute(statement, [dict(r) for r in rows])
 
 
-def skip_locked(query: Select[Any], kind: EngineKind) -> Select[Any]:
-    """Locks the chosen rows and passes over those that another transaction holds."""
+def skip_locked(query: Select[Any], kind: EngineKind, of: Table | None = None) -> Select[Any]:
+    """Locks the chosen rows (of a join, those of the table `of`) and passes over what another transaction holds."""
     match kind:
         case EngineKind.SQLITE:
             return query  # single writer: nothing to skip
         case EngineKind.POSTGRES:
-            return query.with_for_update(skip_locked=True)
+            return query.with_for_update(skip_locked=True, of=of)
         case unreachable:
             assert_never(unreachable)
 

@@ -21,7 +21,7 @@ from quintet.app.queues.manage import CreateQueue, create_queue
 from quintet.app.runs import read, state
 from quintet.app.runs.create import CreateRun
 from quintet.app.services import authenticator
-from quintet.app.work.leases import expire_leases
+from quintet.app.work.leases import expire_lease
 from quintet.app.work.tokens import worker_token
 from quintet.dialects.runner.binder import binder
 from quintet.dialects.runner.errors import TABLE
@@ -279,9 +279,10 @@ def test_the_token_of_an_attempt_does_not_serve_the_next(server: ServerHandle, q
     real = server.core.clock
     try:
         server.core.clock = lambda: real() + 3_600_000_000
-        [lost] = [r for r in server.core.write_now(SYSTEM, expire_leases) if r.id == first.run.id]
+        lost = server.core.write_now(SYSTEM, expire_lease, first.run.id)
     finally:
         server.core.clock = real
+    assert lost is not None
     assert lost.state is RunState.QUEUED
     second = lease(server, queue)
     assert second["run_id"] == first.run.id

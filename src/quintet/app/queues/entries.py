@@ -224,7 +224,7 @@ def next_run(ctx: Ctx[WriteTx], queue_ref: str, only: Id | None = None) -> Queue
     authorize(ctx, Permission.RUN_WRITE)
     queue = find_queue(ctx, queue_ref)
     states = (RunState.QUEUED, RunState.STOPPED, RunState.CREATED)
-    entry = store.take_first(ctx.tx, queue.id, with_recipe=False, states=states, only=only)
+    entry = store.hold_first(ctx.tx, queue.id, with_recipe=False, states=states, only=only)
     if entry is None:
         return None
     run = run_store.lock_run(ctx.tx, entry.run_id)
@@ -232,6 +232,7 @@ def next_run(ctx: Ctx[WriteTx], queue_ref: str, only: Id | None = None) -> Queue
         move(ctx, run, RunState.QUEUED, queue_id=queue.id)
     elif run is not None:
         run_store.save_run(ctx.tx, run, replace(run, updated_at=ctx.now))
+    store.remove_entry(ctx.tx, entry.run_id)
     return entry
 
 

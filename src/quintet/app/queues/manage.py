@@ -162,10 +162,13 @@ def clear_queue(ctx: Ctx[WriteTx], ref: str) -> int:
 def empty_queue(ctx: Ctx[WriteTx], queue: Queue) -> int:
     """Gives all runs of the queue back to the state they were in before; how many there were."""
     entries = sorted(store.entries_of(ctx.tx, queue.id), key=lambda e: e.run_id)
-    # All runs are held first, in the order of their ids, and then project by project: two transactions that
-    # both hold many never wait for each other in a ring.
+    # Many rows are held here, so each kind at once and in the order in which single runs hold them: runs,
+    # projects, the queue. Otherwise two transactions would wait for each other in a ring.
     held = [(entry, run_store.lock_run(ctx.tx, entry.run_id)) for entry in entries]
-    for entry, run in sorted(held, key=lambda pair: (pair[1].project_id or "") if pair[1] else ""):
+    for project_id in sorted({run.project_id for _, run in held if run is not None and run.project_id is not None}):
+        run_store.touch_project(ctx.tx, project_id, ctx.now)
+    store.lock_queue(ctx.tx, queue.id)
+    for entry, run in held:
         if run is not None and run.state is RunState.QUEUED:
             move(ctx, run, entry.previous_state, reason="queue cleared", force=True, queue_id=None)
         store.remove_entry(ctx.tx, entry.run_id)

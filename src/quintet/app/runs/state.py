@@ -46,13 +46,14 @@ def move(
     elif state in (RunState.CREATED, RunState.QUEUED, RunState.RUNNING):
         moved = replace(moved, error=None)
     moved = replace(moved, **changes)
+    # In this order everywhere: run, project, queue, entry; then nobody waits for each other in a ring.
+    store.save_run(ctx.tx, run, moved)
+    if run.project_id is not None:
+        store.touch_project(ctx.tx, run.project_id, ctx.now)
     if run.state is RunState.QUEUED and state is not RunState.QUEUED:
         queue_store.remove_entry(ctx.tx, run.id)
     if state is not RunState.RUNNING:
         queue_store.delete_lease(ctx.tx, run.id)
-    store.save_run(ctx.tx, run, moved)
-    if run.project_id is not None:
-        store.touch_project(ctx.tx, run.project_id, ctx.now)
     data = {"state": str(state), "previous": str(run.state), "space_id": run.space_id}
     ctx.after_commit(Effect("run", run.id, data))
     return moved

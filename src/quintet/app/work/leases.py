@@ -36,7 +36,7 @@ SILENT_US = 2 * 3600 * 1_000_000
 """After how long without news a run that nobody holds a lease on counts as dead (ClearML's two hours)."""
 
 BATCH = 100
-"""How many dead leases one transaction takes back: the janitor comes again soon, and locks stay short."""
+"""How many dead or silent runs are looked for at once: the janitor comes again soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def lease_next(ctx: Ctx[WriteTx], worker: str, queues: Sequence[str], seconds: i
 
 def _take(ctx: Ctx[WriteTx], queues: Sequence[str]) -> Run | None:
     for queue_id in store.waiting_queues(ctx.tx, _space(ctx), queues):
-        entry = store.take_first(ctx.tx, queue_id, with_recipe=True, states=(RunState.QUEUED,))
+        entry = store.hold_first(ctx.tx, queue_id, with_recipe=True, states=(RunState.QUEUED,))
         run = run_store.lock_run(ctx.tx, entry.run_id) if entry is not None else None
         if run is not None:
             return run
@@ -199,37 +199,45 @@ def _authorize_system(ctx: Ctx[Any]) -> None:
         raise Forbidden("only the server itself does this")
 
 
-def expire_leases(ctx: Ctx[WriteTx]) -> list[Run]:
-    """Takes runs back from workers that are gone: tried again from the front of their queue, or failed.
+def dead_runs(ctx: Ctx[ReadTx]) -> list[Id]:
+    """Runs whose worker gave no sign of life in time, in every space, longest silent first; at most `BATCH`."""
+    _authorize_system(ctx)
+    return [lease.run_id for lease in store.expired_leases(ctx.tx, ctx.now, BATCH)]
 
-    Serves all spaces; for the server itself. The runs as they are now.
+
+def expire_lease(ctx: Ctx[WriteTx], run_id: Id) -> Run | None:
+    """Takes a run back from a worker that is gone: tried again from the front of its queue, or failed.
+
+    None, and nothing changed, where the worker is there after all. One run in a transaction: with several, two
+    such transactions could wait for each other's projects and queues in a ring.
     """
     _authorize_system(ctx)
-    done = []
-    for dead in store.expired_leases(ctx.tx, ctx.now, BATCH):
-        run = run_store.lock_run(ctx.tx, dead.run_id)
-        lease = store.lease_of(ctx.tx, dead.run_id)
-        # Held now: whoever gave a sign of life, or ended the run, between the look and the lock keeps it.
-        if run is None or lease is None or lease.expires_at >= ctx.now:
-            continue
+    run = run_store.lock_run(ctx.tx, run_id)
+    lease = store.lease_of(ctx.tx, run_id)
+    # Held now: whoever gave a sign of life, or ended the run, between the look and the lock keeps it.
+    if run is None or lease is None or lease.expires_at >= ctx.now:
+        return None
+    if run.state is not RunState.RUNNING:
         store.delete_lease(ctx.tx, run.id)
-        if run.state is not RunState.RUNNING:
-            continue
-        if run.attempt < run.max_attempts or run.stop_requested:
-            done.append(_again(ctx, run, "worker lost", attempt=run.attempt))
-        else:
-            message = f"the worker '{lease.worker}' was lost in attempt {run.attempt} of {run.max_attempts}"
-            done.append(move(ctx, run, RunState.FAILED, reason="worker lost", message=message))
-    return done
+        return None
+    if run.attempt < run.max_attempts or run.stop_requested:
+        return _again(ctx, run, "worker lost", attempt=run.attempt)
+    message = f"the worker '{lease.worker}' was lost in attempt {run.attempt} of {run.max_attempts}"
+    return move(ctx, run, RunState.FAILED, reason="worker lost", message=message)
 
 
-def stop_silent_runs(ctx: Ctx[WriteTx], silent_us: int = SILENT_US) -> list[Run]:
-    """Stops running runs without a lease that nobody has reported on for so long; for the server itself."""
+def silent_runs(ctx: Ctx[ReadTx]) -> list[Id]:
+    """Running runs without a lease that nobody has reported on for two hours, in every space; at most `BATCH`."""
     _authorize_system(ctx)
-    done = []
-    for run_id in run_store.silent_runs(ctx.tx, ctx.now - silent_us, BATCH):
-        run = run_store.lock_run(ctx.tx, run_id)
-        if run is None or run.state is not RunState.RUNNING or run.updated_at >= ctx.now - silent_us:
-            continue
-        done.append(move(ctx, run, RunState.STOPPED, reason="Forced stop (non-responsive)"))
-    return done
+    return run_store.silent_runs(ctx.tx, ctx.now - SILENT_US, BATCH)
+
+
+def stop_silent_run(ctx: Ctx[WriteTx], run_id: Id) -> Run | None:
+    """Stops such a run; None, and nothing changed, where somebody was heard of after all."""
+    _authorize_system(ctx)
+    run = run_store.lock_run(ctx.tx, run_id)
+    if run is None or run.state is not RunState.RUNNING or run.updated_at >= ctx.now - SILENT_US:
+        return None
+    if store.lease_of(ctx.tx, run_id) is not None:
+        return None
+    return move(ctx, run, RunState.STOPPED, reason="Forced stop (non-responsive)")
