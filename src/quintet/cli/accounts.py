@@ -19,15 +19,15 @@ from quintet.server.settings import load_settings
 
 def add_commands(commands: Any) -> None:
     """Adds `user` and `key` to the parser."""
-    user = commands.add_parser("user", help="create and list users").add_subparsers(required=True, metavar="ACTION")
-    create = user.add_parser("create", help="add a user: quintet user create --email ann@x.org --name Ann --role member")
+    user = _group(commands, "user", "create and list users")
+    create = user.add_parser("create", help="add a user: quintet user create --email ann@x.org --role member")
     create.add_argument("--email", required=True)
     create.add_argument("--name", default="")
     create.add_argument("--role", default="member", help="admin, member, read-only, inference, annotator or worker")
     _common(create, _user_create)
     _common(user.add_parser("list", help="every user"), _user_list)
 
-    key = commands.add_parser("key", help="create, list and revoke keys").add_subparsers(required=True, metavar="ACTION")
+    key = _group(commands, "key", "create, list and revoke keys")
     make = key.add_parser("create", help="a new key: quintet key create --user ann@x.org --label laptop --json")
     make.add_argument("--user", help="e-mail of its user (the administrator)")
     make.add_argument("--label", default="")
@@ -38,6 +38,10 @@ def add_commands(commands: Any) -> None:
     revoke = key.add_parser("revoke", help="end a key: quintet key revoke ACCESS_KEY")
     revoke.add_argument("access_key")
     _common(revoke, _key_revoke)
+
+
+def _group(commands: Any, name: str, help_text: str) -> Any:
+    return commands.add_parser(name, help=help_text).add_subparsers(required=True, metavar="ACTION")
 
 
 def _common(parser: argparse.ArgumentParser, run: Any) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from quintet.server.composition import open_parts
+from quintet.server.composition import migrate_database, open_parts
 from quintet.server.serve import bound_socket
-from quintet.server.settings import Settings, StartupError, describe, load_settings
+from quintet.server.settings import Settings, StartupError, describe, load_settings, shown
 
 LOW_DISK_GB = 2
 """Below this a doctor warns: a checkpoint of a small model or a day of logs still fits."""
@@ -48,8 +48,7 @@ def _settings(given: argparse.Namespace) -> tuple[Settings, dict[str, str]]:
 
 
 def _migrate(given: argparse.Namespace) -> int:
-    parts = open_parts(_settings(given)[0])
-    parts.close()
+    migrate_database(_settings(given)[0])
     print(json.dumps({"migrated": True}) if given.json else "the database has the schema of this version")
     return 0
 
@@ -57,9 +56,7 @@ def _migrate(given: argparse.Namespace) -> int:
 def _doctor(given: argparse.Namespace) -> int:
     settings, origin = _settings(given)
     findings = list(_findings(settings))
-    values = {name: getattr(settings, name) for name, _, _ in describe()}
-    if values["secret_key"]:
-        values["secret_key"] = "********"
+    values = shown(settings)
     if given.json:
         rows = [{"check": f.check, "state": f.state, "what": f.what, "mend": f.mend} for f in findings]
         print(json.dumps({"findings": rows, "settings": values, "origin": origin}))

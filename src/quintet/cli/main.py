@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 0 for success, 1 for a failure, 2 for wrong usage."""
-    parser = _parser()
+    parser = make_parser()
     given = parser.parse_args(arguments)
     try:
         return int(given.run(given))
@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of every command; what it parses has `run`, a function from itself to an exit status."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="quintet", description="One server for the whole life of a model.", epilog=EXAMPLES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from quintet import __version__
 from quintet.app.core import Core
+from quintet.dialects.kit.body import SERVER_LIMIT
 from quintet.dialects.kit.errors import as_family
 from quintet.dialects.kit.mount import Mount
 from quintet.dialects.kit.rest import RouteHandler
@@ -56,6 +58,7 @@ class Application:
     def __init__(self, core: Core, mounts: Sequence[Mount]) -> None:
         self.core = core
         self.mounts = mounts
+        self._body_limit = int(core.ports.settings.get("body_limit", sys.maxsize))
         self.metrics = Metrics()
         self._rpc = [m for m in mounts if m.rpc is not None]
         self._trie: Trie[tuple[str, RouteHandler]] = Trie()
@@ -68,6 +71,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        scope[SERVER_LIMIT] = self._body_limit
         given = request.headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
         status = 500
@@ -93,6 +97,13 @@ class Application:
     async def _respond(self, request: Request, request_id: str) -> tuple[str, Response]:
         raw = request.scope.get("raw_path") or request.scope["path"].encode()
         path = raw.decode("latin-1").partition("?")[0]
+        try:
+            return await self._dispatch(request, request_id, path)
+        except Exception as error:
+            # Binders answer for their handlers; what comes here is a fault between them and the router.
+            return self._failed(path, request_id, as_family(error, request_id), 500)
+
+    async def _dispatch(self, request: Request, request_id: str, path: str) -> tuple[str, Response]:
         found = self._trie.match(request.method, path)
         if isinstance(found, Match):
             dialect, handle = found.handler
@@ -102,10 +113,10 @@ class Application:
                 return mount.dialect, await mount.rpc.handle(request, self.core, request_id, path)
         if isinstance(found, MethodNotAllowed):
             error: QuintetError = Unsupported(f"{request.method} is not possible here; use {', '.join(found.allowed)}")
-            return self._unknown(path, request_id, error, 405)
-        return self._unknown(path, request_id, NotFound(f"there is nothing at {path}"), 404)
+            return self._failed(path, request_id, error, 405)
+        return self._failed(path, request_id, NotFound(f"there is nothing at {path}"), 404)
 
-    def _unknown(self, path: str, request_id: str, error: QuintetError, status: int) -> tuple[str, Response]:
+    def _failed(self, path: str, request_id: str, error: QuintetError, status: int) -> tuple[str, Response]:
         for prefix, mount in self._prefixes:
             if path.startswith(prefix) and mount.errors is not None:
                 response = mount.errors(error, request_id)

@@ -36,10 +36,15 @@ def master_key(settings: Settings) -> bytes:
         return _read(path)
     except OSError as error:
         raise StartupError(f"the data folder {path.parent} is not writable: {error.strerror}") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write((key := os.urandom(32)).hex().encode())
-        file.flush()
-        os.fsync(file.fileno())
+    key = os.urandom(32)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.hex().encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink()  # half a key would stop every later start
+        raise StartupError(f"{path} cannot be written: {error.strerror}") from error
     return key
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from quintet.app.work.leases import LEASE_SECONDS
+
 
 class StartupError(Exception):
     """Why a command cannot go on, in one line that says how to mend it. `code` is the exit status."""
@@ -33,10 +35,11 @@ class Settings:
     database: str = _setting("", "postgresql://… instead of the SQLite file in the data folder")
     blobs: str = _setting("", "s3://…, gs://…, az://… or a folder, instead of `blobs` in the data folder")
     workers: int = _setting(1, "worker processes to start beside the server")
+    lease_seconds: int = _setting(60, "after how long without a sign of life a worker is lost and its run tried again")
     auth: str = _setting("keys", "`keys`, or `none` (loopback only): any credential is then the administrator")
     egress_allow: str = _setting("", "networks (CIDR, comma-separated) that URLs given by users may point into")
     public_url: str = _setting("", "the URL clients reach this server by, where it is behind a proxy")
-    body_limit: int = _setting(64 * 1024 * 1024, "the largest request body in bytes (uploads stream and have no limit)")
+    body_limit: int = _setting(64 * 1024 * 1024, "the largest request body in bytes; calls may allow less, uploads more")
     log_level: str = _setting("info", "debug, info, warning or error")
     secret_key: str = _setting("", "32 bytes in hex that seal secrets, instead of `secret.key` in the data folder")
 
@@ -124,8 +127,12 @@ def _typed(name: str, value: Any, wanted: type, origin: str) -> Any:
 def _check(settings: Settings) -> None:
     if not 0 <= settings.port <= 65535:
         raise StartupError(f"the port must be 0 to 65535, not {settings.port}", 2)
+    if settings.body_limit < 1:
+        raise StartupError("'body_limit' must be at least 1 byte", 2)
     if settings.workers < 0:
         raise StartupError("the number of workers cannot be negative", 2)
+    if not LEASE_SECONDS[0] <= settings.lease_seconds <= LEASE_SECONDS[1]:
+        raise StartupError(f"'lease_seconds' must be {LEASE_SECONDS[0]} to {LEASE_SECONDS[1]}", 2)
     if settings.auth not in ("keys", "none"):
         raise StartupError(f"'auth' must be `keys` or `none`, not {settings.auth!r}", 2)
     if settings.auth == "none" and not settings.on_loopback:
@@ -137,6 +144,21 @@ def _check(settings: Settings) -> None:
             raise StartupError(f"'{network}' in egress_allow is not a network such as 10.0.0.0/8", 2) from None
     if settings.database and not settings.database.startswith(("postgresql://", "postgres://", "sqlite:///")):
         raise StartupError("'database' must be postgresql://… (or left out for SQLite)", 2)
+
+
+def without_password(url: str) -> str:
+    """A URL that is safe to show."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.split('://', maxsplit=1)[0]}://…@{tail}" if at else url
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """Every setting with its value, safe to show."""
+    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    values["secret_key"] = "********" if settings.secret_key else ""
+    values["database"] = without_password(settings.database)
+    values["blobs"] = without_password(settings.blobs)
+    return values
 
 
 def describe() -> list[tuple[str, Any, str]]:

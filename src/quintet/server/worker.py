@@ -1,7 +1,8 @@
 """The worker process: takes one run at a time from the server's queues and has it carried out beside itself.
 
 It never opens the database: it speaks the runner wire. What it holds survives a restart of the server; what it
-held when it died itself comes back to the queue when its lease expires.
+held when it died itself comes back to the queue when its lease expires. One that a server started, and that is
+left behind when this server is killed, finishes the run in hand and goes: the next server brings its own.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ BEAT_SECONDS = 3.0
 WAIT_SECONDS = 20.0
 """How long one call for a run stays open: below the half minute after which many proxies close silent calls."""
 
+ORPHAN_SECONDS = 600.0
+"""How long a worker whose server was killed keeps its run for a server that takes the place of that one."""
+
+PARENT_SECONDS = 1.0
+"""How often to see whether the server that started this worker is still there: one system call."""
+
 BACK_OFF = (0.5, 1.0, 2.0, 5.0)
 """Seconds between calls to a server that does not answer, with a spread so that workers do not come at once."""
 
@@ -52,6 +59,7 @@ class Worker:
         work_dir: Path,
         wait_seconds: float = WAIT_SECONDS,
         beat_seconds: float = BEAT_SECONDS,
+        lease_seconds: int = LEASE_SECONDS,
     ) -> None:
         self._client = client
         self._executor = executor
@@ -60,19 +68,26 @@ class Worker:
         self._queues = list(queues)
         self._work_dir = work_dir
         self._wait = wait_seconds
-        self._beat = beat_seconds
+        self._beat = min(beat_seconds, lease_seconds / 5)
+        self._lease = lease_seconds
         self._leaving = asyncio.Event()
+        self._retiring = asyncio.Event()
 
     def leave(self) -> None:
         """Ends the worker: the run in hand is asked to save itself and given back to the queue."""
+        self._retiring.set()
         self._leaving.set()
+
+    def retire(self) -> None:
+        """Ends the worker after the run in hand."""
+        self._retiring.set()
 
     async def run(self, *, once: bool = False) -> None:
         """Takes runs until it is time to leave. Refused where the server does not accept this worker's key."""
         failures = 0
-        while not self._leaving.is_set():
+        while not self._retiring.is_set():
             try:
-                lease = await self._or_leaving(self._client.lease(self._name, self._queues, LEASE_SECONDS, self._wait))
+                lease = await self._or_leaving(self._client.lease(self._name, self._queues, self._lease, self._wait))
                 failures = 0
             except Unreachable as error:
                 if failures == 0:
@@ -89,7 +104,7 @@ class Worker:
     async def _or_leaving(self, work: Any) -> Any:
         """What `work` gives, or None as soon as it is time to leave."""
         task = asyncio.ensure_future(work)
-        leaving = asyncio.ensure_future(self._leaving.wait())
+        leaving = asyncio.ensure_future(self._retiring.wait())
         try:
             await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
             return task.result() if task.done() else None
@@ -116,7 +131,7 @@ class Worker:
             {_file_name(lease["code"]): str(lease["code"]["text"])} if lease.get("code") else {},
         )
         stop = asyncio.Event()
-        held = _Held(self._client, run_id, token, stop, self._beat)
+        held = _Held(self._client, run_id, token, stop, self._beat, self._lease)
         beating = asyncio.ensure_future(held.keep())
         leaving = asyncio.ensure_future(self._pass_on(stop))
         try:
@@ -171,9 +186,17 @@ class Worker:
 class _Held:
     """A run that this worker holds: keeps the lease, and hears the wish to stop or that it was lost."""
 
-    def __init__(self, client: RunnerClient, run_id: str, token: str, stop: asyncio.Event, beat_seconds: float) -> None:
+    def __init__(
+        self,
+        client: RunnerClient,
+        run_id: str,
+        token: str,
+        stop: asyncio.Event,
+        beat_seconds: float,
+        lease_seconds: int = LEASE_SECONDS,
+    ) -> None:
         self._client, self._run_id, self._token = client, run_id, token
-        self._stop, self._beat = stop, beat_seconds
+        self._stop, self._beat, self._lease = stop, beat_seconds, lease_seconds
         self.lost = False
         self.asked = False
 
@@ -181,7 +204,7 @@ class _Held:
         failures = 0
         while True:
             try:
-                if await self._client.heartbeat(self._run_id, self._token, LEASE_SECONDS):
+                if await self._client.heartbeat(self._run_id, self._token, self._lease):
                     self.asked = True
                     self._stop.set()
                 failures = 0
@@ -192,7 +215,8 @@ class _Held:
             except (Unreachable, Refused):
                 # The job goes on: a server that restarts finds it again, and one that gave the run away says so.
                 failures += 1
-            await asyncio.sleep(pause(failures - 1) if failures else self._beat)
+            # Never rarer than a beat: a server that is back waits only so long for those that it knew.
+            await asyncio.sleep(min(pause(failures - 1), self._beat) if failures else self._beat)
 
 
 def pause(failures: int) -> float:
@@ -227,25 +251,56 @@ def run_worker(
     work_dir: str | Path | None = None,
     *,
     once: bool = False,
+    lease_seconds: int = LEASE_SECONDS,
+    parent: int | None = None,
 ) -> int:
-    """Works until SIGTERM or SIGINT; the process's exit code: 1 where the server refuses the key."""
+    """Works until SIGTERM or SIGINT, or until the process `parent` is gone and the run in hand done.
+
+    The process's exit code: 1 where the server refuses the key.
+    """
     with tempfile.TemporaryDirectory(prefix="quintet-worker-") as scratch:
-        return asyncio.run(_main(url, key, queues, name or default_name(), Path(work_dir or scratch).resolve(), once))
+        folder = Path(work_dir or scratch).resolve()
+        return asyncio.run(_main(url, key, queues, name or default_name(), folder, once, lease_seconds, parent))
 
 
-async def _main(url: str, key: str, queues: Sequence[str], name: str, work_dir: Path, once: bool) -> int:
+async def _main(
+    url: str,
+    key: str,
+    queues: Sequence[str],
+    name: str,
+    work_dir: Path,
+    once: bool,
+    lease_seconds: int,
+    parent: int | None,
+) -> int:
     loop = asyncio.get_running_loop()
     async with HttpRunnerClient(url, key) as client:
-        worker = Worker(client, LocalExecutor(), url=url, name=name, queues=queues, work_dir=work_dir)
+        worker = Worker(
+            client, LocalExecutor(), url=url, name=name, queues=queues, work_dir=work_dir, lease_seconds=lease_seconds
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.leave)
+        watching = None if parent is None else asyncio.ensure_future(_follow(worker, parent))
         log.info("worker %s takes runs of %s from %s", name, ", ".join(queues), url)
         try:
             await worker.run(once=once)
         except Refused as error:
             log.error("the server refuses this worker: %s", error)
             return 1
+        finally:
+            if watching is not None:
+                watching.cancel()
     return 0
+
+
+async def _follow(worker: Worker, parent: int) -> None:
+    """Retires the worker when the process that started it is gone, and makes it leave some time after."""
+    while os.getppid() == parent:
+        await asyncio.sleep(PARENT_SECONDS)
+    log.warning("the server that started this worker is gone; it goes too, after the run in hand")
+    worker.retire()
+    await asyncio.sleep(ORPHAN_SECONDS)
+    worker.leave()
 
 
 def worker_command(
@@ -257,4 +312,12 @@ def worker_command(
     if not key:
         log.error("a worker needs a key: give --key or set QUINTET_KEY (`quintet key create --label worker`)")
         return 2
-    return run_worker(server.rstrip("/"), key, queues, name, work_dir, once=once)
+    try:
+        lease_seconds = int(os.environ.get("QUINTET_LEASE_SECONDS", LEASE_SECONDS))
+        parent = int(os.environ["QUINTET_SERVER_PID"]) if "QUINTET_SERVER_PID" in os.environ else None
+    except ValueError as error:
+        log.error("QUINTET_LEASE_SECONDS and QUINTET_SERVER_PID are whole numbers: %s", error)
+        return 2
+    return run_worker(
+        server.rstrip("/"), key, queues, name, work_dir, once=once, lease_seconds=lease_seconds, parent=parent
+    )

@@ -7,19 +7,21 @@ PostgreSQL: a pool of connections, one transaction for each use case, its own du
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool, QueuePool
 
 from quintet.domain.errors import QuintetError, Unavailable
@@ -39,6 +41,11 @@ BUSY_MS = 10_000
 
 POSTGRES_POOL = 10
 """Connections to PostgreSQL for each server process; its default limit is 100 for everyone together."""
+
+DEADLOCK = "40P01"
+DEADLOCK_TRIES = 3
+"""How often PostgreSQL may pick a transaction as the one to give up before its caller hears of it. Use cases hold
+rows in one order, so that this is rare; two tries at it are enough even with dozens of writers."""
 
 to_json = functools.partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 """How JSON columns are written: unescaped, so that full-text search sees words and not `\\u00e9`."""
@@ -105,7 +112,7 @@ class Database:
                 if self.kind is EngineKind.POSTGRES:
                     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 return work(ReadTx(connection, self.kind))
-        except (OperationalError, DBAPIError) as error:
+        except (DBAPIError, PoolTimeout) as error:
             raise _translate(error) from error
 
     async def aread(self, work: Callable[[ReadTx], R]) -> R:
@@ -125,11 +132,15 @@ class Database:
         return await asyncio.wrap_future(self._submit(work))
 
     def _write_postgres(self, work: Callable[[WriteTx], R]) -> R:
-        try:
-            with self.writer_engine.connect() as connection, connection.begin():
-                return work(WriteTx(connection, self.kind))
-        except (OperationalError, DBAPIError) as error:
-            raise _translate(error) from error
+        for left in reversed(range(DEADLOCK_TRIES)):
+            try:
+                with self.writer_engine.connect() as connection, connection.begin():
+                    return work(WriteTx(connection, self.kind))
+            except (DBAPIError, PoolTimeout) as error:
+                # Nothing of the transaction was kept, so the same work can simply be done again.
+                if not left or getattr(getattr(error, "orig", None), "sqlstate", None) != DEADLOCK:
+                    raise _translate(error) from error
+        raise AssertionError("the last try returns or raises")
 
     def _submit(self, work: Callable[[WriteTx], R]) -> Future[R]:
         if self._writer is None:
@@ -144,7 +155,7 @@ class Database:
         return job.future
 
     def _write_loop(self) -> None:
-        connection = self.writer_engine.connect()
+        connection: Connection | None = None
         try:
             while (first := self._queue.get()) is not None:
                 batch = [first]
@@ -162,11 +173,18 @@ class Database:
                 if ended:
                     return
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
 
-    def _commit_batch(self, connection: Connection, batch: list[_Job]) -> Connection:
-        """One commit for the batch; each job in its own savepoint, so that a failure undoes only itself."""
+    def _commit_batch(self, connection: Connection | None, batch: list[_Job]) -> Connection | None:
+        """One commit for the batch; each job in its own savepoint, so that a failure undoes only itself.
+
+        Returns the connection for the next batch, or None where that one has to open a new one. Opening is part
+        of the batch: where it fails (a full disk, a folder that went away), callers hear of it and the writer lives.
+        """
         try:
+            if connection is None:
+                connection = self.writer_engine.connect()
             with connection.begin():
                 tx = WriteTx(connection, self.kind)
                 for job in batch:
@@ -175,8 +193,10 @@ class Database:
             failure = _translate(error) if isinstance(error, DBAPIError) else error
             for job in batch:
                 job.fail(failure)
-            connection.close()
-            return self.writer_engine.connect()
+            if connection is not None:
+                with contextlib.suppress(SQLAlchemyError):
+                    connection.close()
+            return None
         for job in batch:
             job.settle()
         return connection
@@ -212,12 +232,18 @@ class _Job:
         try:
             self.result = self.work(tx)
         except BaseException as error:
-            tx.connection.exec_driver_sql("ROLLBACK TO job")
             self.error = error
+            try:
+                tx.connection.exec_driver_sql("ROLLBACK TO job")
+            except DBAPIError:
+                # A full or failing disk makes SQLite undo the whole transaction, savepoints too: the batch is lost,
+                # and what its callers should hear is why.
+                raise error from None
         tx.connection.exec_driver_sql("RELEASE job")
 
     def fail(self, error: BaseException) -> None:
-        if not self.future.done():
+        # A caller may give up at this very moment; then nobody waits for the error.
+        with contextlib.suppress(InvalidStateError):
             self.future.set_exception(error)
 
     def settle(self) -> None:
@@ -259,10 +285,16 @@ def _translate(error: BaseException) -> BaseException:
     said = str(getattr(error, "orig", error)).lower()
     if "disk is full" in said or "no space left" in said:
         return Unavailable("the disk that holds the database is full; free some space and try again")
+    if "disk i/o error" in said:
+        return Unavailable("the disk that holds the database cannot be written or read; check it and try again")
+    if "unable to open database file" in said:
+        return Unavailable("the database file cannot be opened; check that the data folder is there and writable")
     if "readonly" in said or "read-only" in said:
         return Unavailable("the database is read-only; make the data folder writable")
     if "locked" in said:
         return Unavailable("the database is locked by another process; try again")
+    if isinstance(error, PoolTimeout):
+        return Unavailable("every connection to the database is in use; try again")
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return Unavailable("the database connection was lost; try again")
     return error

@@ -5,6 +5,7 @@ Alembic is imported only when there is something to do: a start on a current dat
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, inspect, text
@@ -33,16 +34,23 @@ def current(database: Database) -> str | None:
         return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
 
 
-def upgrade(database: Database, target: str = "head") -> bool:
-    """Migrates where needed and says whether it did; Precondition for a database of a newer version."""
-    known = revisions()
-    now = current(database)
-    if now is not None and now not in known:
+def is_current(database: Database) -> bool:
+    """Whether the schema is this version's; Precondition for a database of a newer version."""
+    return _known(current(database)) == revisions()[-1]
+
+
+def _known(revision: str | None) -> str | None:
+    if revision is not None and revision not in revisions():
         raise Precondition(
-            f"the database was written by a newer version of Quintet (revision {now}); install that version, "
+            f"the database was written by a newer version of Quintet (revision {revision}); install that version, "
             f"or restore a backup made with this one"
         )
-    if target == "head" and now == known[-1]:
+    return revision
+
+
+def upgrade(database: Database, target: str = "head") -> bool:
+    """Migrates where needed and says whether it did; Precondition for a database of a newer version."""
+    if target == "head" and _known(current(database)) == revisions()[-1]:
         return False
     _run(database, "upgrade", target)
     return True
@@ -54,6 +62,8 @@ def downgrade(database: Database, target: str) -> None:
 
 
 def _run(database: Database, direction: str, target: str) -> None:
+    # Alembic tells of every plug-in, from its import on, where a server tells of what its operator did.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
     from alembic.config import Config
 

@@ -15,6 +15,7 @@ import secrets
 import string
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from quintet.app.context import Effect
@@ -75,8 +76,15 @@ def hash_secret(secret: str) -> str:
 class Authenticator:
     """Turns credentials into actors. With `open_actor` set (`--auth none`) any credentials are that actor."""
 
-    def __init__(self, core: Core, token_secret: bytes, open_actor: Actor | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        token_secret: bytes,
+        open_actor: Actor | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._core = core
+        self._monotonic = monotonic
         self._secret = token_secret
         self._open = open_actor
         self._cache: dict[str, tuple[float, Actor]] = {}
@@ -99,13 +107,13 @@ class Authenticator:
         if not key:
             raise Unauthenticated("a key is needed; make one with `quintet key create`")
         found = self._cache.get(key)
-        if found is not None and found[0] > time.monotonic():
+        if found is not None and found[0] > self._monotonic():
             return found[1]
         actor = await self._resolve(key)
         with self._lock:
             if len(self._cache) > 10_000:
                 self._cache.clear()
-            self._cache[key] = (time.monotonic() + CACHE_SECONDS, actor)
+            self._cache[key] = (self._monotonic() + CACHE_SECONDS, actor)
         return actor
 
     async def _resolve(self, key: str) -> Actor:
@@ -119,9 +127,9 @@ class Authenticator:
 
     async def _touch(self, actor: Actor) -> None:
         key_id = actor.key_id
-        if key_id is None or self._touched.get(key_id, 0.0) > time.monotonic() - TOUCH_SECONDS:
+        if key_id is None or self._touched.get(key_id, -TOUCH_SECONDS) > self._monotonic() - TOUCH_SECONDS:
             return
-        self._touched[key_id] = time.monotonic()
+        self._touched[key_id] = self._monotonic()
         now = self._core.clock()
         await self._core.db.awrite(lambda tx: store.touch_key(tx, key_id, now))
 

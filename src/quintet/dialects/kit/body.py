@@ -23,13 +23,17 @@ T = TypeVar("T")
 DEFAULT_LIMIT = 16 << 20
 """16 MiB: the largest JSON that real clients send in one piece is 15 MiB (a batch of events)."""
 
+SERVER_LIMIT = "quintet.body_limit"
+"""Where the server leaves the operator's limit in the scope of a request."""
+
 _AT = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 
 
 async def read_body(request: Request, limit: int = DEFAULT_LIMIT) -> bytes:
-    """The whole body; BodyTooLarge past `limit` bytes, before the rest is read."""
+    """The whole body; BodyTooLarge past `limit` bytes (or the server's own limit), before the rest is read."""
+    limit = min(limit, request.scope.get(SERVER_LIMIT, limit))
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
