@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.support.servers import ServerHandle, running_server
 
-from quintet.app.events.read import tail_log
+from quintet.app.events.read import get_rollups, tail_log
 from quintet.app.queues.entries import submit_run
 from quintet.app.runs import read, state
 from quintet.app.runs.create import CreateRun
@@ -134,3 +134,44 @@ def test_the_run_of_a_killed_worker_is_done_by_another(
     done = until(server, run, RunState.COMPLETED, RunState.FAILED)
     assert (done.state, done.attempt) == (RunState.COMPLETED, 2)
     assert said(server, run) == [f"{run.id}-1", f"{run.id}-2"]
+
+
+OWN_RECIPE = """
+import os, pathlib
+from quintet.recipes import RecipeContext, recipe
+
+@recipe(name="mine", stages=("count",))
+def main(ctx: RecipeContext) -> None:
+    before = ctx.checkpoint_folder()
+    if before is None:
+        folder = pathlib.Path(ctx.work_dir) / "state"
+        folder.mkdir()
+        (folder / "n.txt").write_text("7")
+        ctx.checkpoint(folder, 1)
+        ctx.flush()
+        ctx.say("saved")
+        os.kill(os.getppid(), 9)  # the worker, which takes this process with it
+        os.kill(os.getpid(), 9)
+    with ctx.stage("count", total=1) as stage:
+        ctx.metric("loss", "train", 0.5, 1)
+        stage.advance()
+    ctx.result({"went on from": (before / "n.txt").read_text()})
+"""
+
+
+def test_a_recipe_goes_on_from_the_checkpoint_of_an_attempt_whose_worker_died(
+    server: ServerHandle, start: Callable[[], subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = CreateRun("job", recipe="mine", script={"code": {"file": "mine.py", "text": OWN_RECIPE}})
+    run = server.core.write_now(server.admin, submit_run, wanted)
+    assert start().wait(30) == -signal.SIGKILL
+    real = server.core.clock
+    monkeypatch.setattr(server.core, "clock", lambda: real() + 61_000_000)
+    asyncio.run(Janitor(server.core).expire())
+    start()
+    done = until(server, run, RunState.COMPLETED, RunState.FAILED)
+    assert (done.state, done.error, done.result) == (RunState.COMPLETED, None, {"went on from": "7"})
+    [stage] = server.core.read_now(server.admin, read.stages_of, run.id)
+    assert (stage.name, stage.state, stage.done) == ("count", "done", 1)
+    [series] = server.core.read_now(server.admin, get_rollups, [run.id])[run.id]
+    assert (series.metric, series.last_value) == ("loss", 0.5)

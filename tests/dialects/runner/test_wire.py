@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -288,3 +290,20 @@ def test_the_token_of_an_attempt_does_not_serve_the_next(server: ServerHandle, q
     assert second["run_id"] == first.run.id
     assert first.get("/run").status == 401
     assert server.call("GET", f"{PREFIX}/run", key=second["run_token"]).json["attempt"] == 2
+
+
+def test_a_worker_that_hangs_up_while_it_waits_gets_no_run(server: ServerHandle, queue: str) -> None:
+    waiting = server.core.services["waiters"]._waiting
+    address = server.url.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(address[0], int(address[1]))
+    body = json.dumps({"worker": "w", "queues": [queue], "wait_seconds": 30})
+    connection.request("POST", f"{PREFIX}/lease", body, {"Authorization": f"Bearer {server.key}"})
+    deadline = time.monotonic() + 10
+    while not waiting and time.monotonic() < deadline:
+        time.sleep(0.005)
+    connection.close()
+    while waiting and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert time.monotonic() < deadline - 6
+    run = submit(server, queue)
+    assert now_is(server, run.id).state is RunState.QUEUED

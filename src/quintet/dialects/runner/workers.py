@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from starlette.requests import Request
+
 from quintet.app.services import authenticator
 from quintet.app.work import leases
 from quintet.app.work.leases import LeasedRun, Outcome
@@ -31,6 +33,8 @@ async def lease(call: Call) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + body.wait_seconds
     event = everyone.enter()
+    hung_up = asyncio.ensure_future(_hang_up(call.request))
+    hung_up.add_done_callback(lambda _: event.set())
     try:
         found = await call.write(leases.lease_next, body.worker, body.queues, body.seconds)
         while found is None and (left := deadline - loop.time()) > 0:
@@ -38,13 +42,20 @@ async def lease(call: Call) -> dict[str, Any]:
             if everyone.closed:
                 raise Unavailable("the server is shutting down")
             # A run given to a worker that has hung up would wait for its lease to expire.
-            if await call.request.is_disconnected():
+            if hung_up.done():
                 break
             if await call.read(leases.has_work, body.queues):
                 found = await call.write(leases.lease_next, body.worker, body.queues, body.seconds)
     finally:
+        hung_up.cancel()
         everyone.leave(event)
     return {"lease": None if found is None else _shown(call, found)}
+
+
+async def _hang_up(request: Request) -> None:
+    """Until the worker has closed the connection; its body has been read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _shown(call: Call, leased: LeasedRun) -> dict[str, Any]:
