@@ -13,6 +13,23 @@ from quintet.dialects.kit.rest import Operation, RestContract
 MLFLOW_PREFIXES = ("", "/mlflow")
 """Where MLflow's routes are mounted: at the root, and under the prefix of Domino's AI gateway."""
 
+BESIDE = (
+    "GET /version",
+    "GET /v4/projects/{projectId}/billingtag",
+    "POST /v4/projects/{projectId}/billingtag",
+    "DELETE /v4/projects/{projectId}/billingtag",
+    "GET /api/2.0/endpoints",
+    "GET /api/2.0/endpoints/{name}",
+    "POST /endpoints/{name}/invocations",
+)
+"""A legacy Domino route, or one of MLflow's gateway, as "METHOD path"."""
+
+GATEWAY_PREFIX = "/mlflow-deployments"
+"""Where Domino mounts MLflow's gateway; its routes are at the root too."""
+
+LEGACY_COST = "/v4/cost"
+"""Older clients reach the billing tags below this instead of `/api/cost/v1`."""
+
 
 @cache
 def rest() -> RestContract:
@@ -46,6 +63,12 @@ def mlflow() -> RestContract:
 
 
 @cache
+def beside() -> tuple[Operation, ...]:
+    """Routes that clients call and the document leaves out; ids are "METHOD path"."""
+    return tuple(_beside(line) for line in BESIDE)
+
+
+@cache
 def models() -> Mapping[str, Mapping[str, Any]]:
     """The contract's models by name, as it describes them."""
     return {model["name"]: model for model in read_json("domino", "domino.json")["models"]}
@@ -61,6 +84,12 @@ def _operation(entry: Mapping[str, Any]) -> Operation:
         query=tuple(_param(param) for param in entry["params"] if param["in"] == "query"),
         body_required=entry["body"] is not None,
     )
+
+
+def _beside(line: str) -> Operation:
+    method, _, path = line.partition(" ")
+    gateway = "endpoints" in path
+    return Operation(line, method, path, aliases=((method, GATEWAY_PREFIX + path),) if gateway else ())
 
 
 def _param(param: Mapping[str, Any]) -> Param:

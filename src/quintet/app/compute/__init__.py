@@ -1,0 +1,1 @@
+"""What runs run on: hardware tiers and environments."""

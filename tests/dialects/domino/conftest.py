@@ -1,0 +1,19 @@
+"""A server with this dialect alone, for all of its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.servers import ServerHandle, running_server
+
+from quintet.server import serve
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHandle]:
+    with pytest.MonkeyPatch.context() as patch:
+        # The other dialects have no part in this, and take seconds to load.
+        patch.setattr(serve, "DIALECTS", ("domino",))
+        with running_server(tmp_path_factory.mktemp("domino")) as handle:
+            yield handle
