@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import assert_never
 
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.pool import NullPool
 
 from quintet.domain.errors import Precondition
@@ -31,7 +32,8 @@ def current(database: Database) -> str | None:
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return None if found is None else str(found)
 
 
 def is_current(database: Database) -> bool:
@@ -69,17 +71,23 @@ def _run(database: Database, direction: str, target: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_HERE))
-    engine = _migration_engine(database)
-    with engine.connect() as connection:
-        if database.kind is EngineKind.POSTGRES:
-            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
-            connection.execute(text("SET lock_timeout = '10s'"))
-            connection.commit()
+    with _migration_engine(database).connect() as connection:
         config.attributes["connection"] = connection
-        getattr(command, direction)(config, target)
-        if database.kind is EngineKind.POSTGRES:
-            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
-        connection.commit()
+        match database.kind:
+            case EngineKind.SQLITE:
+                # One transaction around everything: a second server that starts now waits, and a power cut leaves
+                # the schema as it was.
+                with connection.begin():
+                    getattr(command, direction)(config, target)
+            case EngineKind.POSTGRES:
+                connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+                connection.execute(text("SET lock_timeout = '10s'"))
+                connection.commit()
+                getattr(command, direction)(config, target)
+                connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
+                connection.commit()
+            case unreachable:
+                assert_never(unreachable)
 
 
 def _migration_engine(database: Database) -> Engine:
@@ -87,4 +95,7 @@ def _migration_engine(database: Database) -> Engine:
     engine = raw_engine(database)
     if database.kind is EngineKind.POSTGRES:
         return engine
-    return create_engine(engine.url, poolclass=NullPool, connect_args={"timeout": 30})
+    own = create_engine(engine.url, poolclass=NullPool, connect_args={"timeout": 30, "isolation_level": None})
+    # The driver would leave statements that make tables outside of transactions.
+    event.listen(own, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return own
