@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ AT_ONCE = 16
 
 PROMPTS = ("messages", "chat_completion_input", "input", "prompt", "completion_input", "input_query", "question")
 """Where a row may say what it asks; the first that is there counts."""
+
+JUDGES = "llm-as-judge::"
 
 ANSWERS = ("completion", "expected_answer", "answer")
 
@@ -106,10 +109,13 @@ async def score(
     for function in functions:
         given = params.get(function)
         scorer = scoring.row_scorer(function, given, judge)
-        if function.startswith("llm-as-judge::"):
-            scored = list(await asyncio.gather(*(asyncio.to_thread(scorer, row) for row in rows)))
-        else:
-            scored = await asyncio.to_thread(lambda scorer=scorer: [scorer(row) for row in rows])  # type: ignore[misc]
+        at_once = AT_ONCE if function.startswith(JUDGES) else 1
+        # Threads of their own: a judge waits in them for its model, whose loading needs a thread of the loop's.
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix="quintet-score")
+        try:
+            scored = list(await asyncio.gather(*(loop.run_in_executor(pool, scorer, row) for row in rows)))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
         results = aggregate(scoring.aggregations_of(function, given), scored)
         found[function] = {"score_rows": scored, "aggregated_results": results}
     return found

@@ -103,27 +103,32 @@ class CallPath:
         self.pool = pool
         self.recorder = Recorder(core)
         self._table: RoutingTable | None = None
-        self._stale = True
+        # What was last heard of, and what the table was loaded after. An object for each change and not a flag:
+        # a flag that is cleared while the table loads would give the old one to whoever asks meanwhile.
+        self._change: object = object()
+        self._loaded_after: object = None
         self._loaded_at = 0.0
         self._lock = asyncio.Lock()
         core.listen(self._on_effect)
 
     def _on_effect(self, effect: Effect) -> None:
         if effect.kind == "routes":
-            self._stale = True
+            self._change = object()
 
     async def table(self) -> RoutingTable:
         """The current routing table."""
-        table = self._table
-        if table is not None and not self._stale and time.monotonic() - self._loaded_at < REFRESH_SECONDS:
-            return table
+        if self._table is not None and self._fresh():
+            return self._table
         async with self._lock:
-            if self._table is None or self._stale or time.monotonic() - self._loaded_at >= REFRESH_SECONDS:
-                self._stale = False
+            if self._table is None or not self._fresh():
+                change = self._change
                 version = self._table.version + 1 if self._table else 1
                 self._table = await self._core.db.aread(lambda tx: load_table(tx, version))
-                self._loaded_at = time.monotonic()
+                self._loaded_after, self._loaded_at = change, time.monotonic()
             return self._table
+
+    def _fresh(self) -> bool:
+        return self._loaded_after is self._change and time.monotonic() - self._loaded_at < REFRESH_SECONDS
 
     async def route(self, actor: Actor, wanted: Completion) -> Route:
         sticky = wanted.session_id or wanted.end_user
