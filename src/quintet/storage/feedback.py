@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import case, delete, func, insert, or_, select, update
 
 from quintet.domain.ids import Id
 from quintet.domain.interactions import Feedback, Metric
@@ -14,6 +15,7 @@ from quintet.storage import tables as t
 from quintet.storage.mapping import Mapper
 from quintet.storage.tx import ReadTx, WriteTx
 
+HOUR = 3_600_000_000
 _metrics = Mapper(Metric, t.metrics)
 _feedback = Mapper(Feedback, t.feedback)
 
@@ -146,6 +148,59 @@ def counts_in_projects(
     if until is not None:
         query = query.where(c.created_at < until)
     return {(r[0], r[1], r[2]): int(r[3]) for r in tx.execute(query.group_by(c.project_id, c.metric_id, c.kind))}
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackHour:
+    """Direct feedback of one hour (its start) in one metric, project and model."""
+
+    project_id: Id | None
+    metric_id: Id
+    model_id: Id | None
+    hour: int
+    count: int
+    total: float
+
+
+def hourly(
+    tx: ReadTx, project_ids: Sequence[Id], metric_ids: Sequence[Id], since: int | None, until: int | None
+) -> list[FeedbackHour]:
+    """Direct feedback with `since` ≤ time < `until`, summed up by the hour."""
+    c = t.feedback.c
+    hour = c.created_at // HOUR
+    query: Any = select(c.project_id, c.metric_id, c.model_id, hour, func.count(), func.sum(c.value)).where(
+        c.project_id.in_(list(project_ids)), c.metric_id.in_(list(metric_ids)), c.kind == "direct",
+        c.value.is_not(None),
+    )  # fmt: skip
+    if since is not None:
+        query = query.where(c.created_at >= since)
+    if until is not None:
+        query = query.where(c.created_at < until)
+    rows = tx.execute(query.group_by(c.project_id, c.metric_id, c.model_id, hour).order_by(hour))
+    return [FeedbackHour(r[0], r[1], r[2], int(r[3]) * HOUR, int(r[4]), float(r[5])) for r in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackCount:
+    """How many feedbacks of any kind, in the later (`recent`) or the earlier of two times."""
+
+    project_id: Id | None
+    model_id: Id | None
+    metric_id: Id
+    recent: bool
+    count: int
+
+
+def counts_between(tx: ReadTx, space_id: Id, since: int, middle: int, until: int) -> list[FeedbackCount]:
+    """Feedback from `since` up to `middle`, and from there up to `until`."""
+    c = t.feedback.c
+    recent = case((c.created_at >= middle, 1), else_=0)
+    query: Any = (
+        select(c.project_id, c.model_id, c.metric_id, recent, func.count())
+        .where(c.space_id == space_id, c.created_at >= since, c.created_at < until)
+        .group_by(c.project_id, c.model_id, c.metric_id, recent)
+    )
+    return [FeedbackCount(r[0], r[1], r[2], bool(r[3]), int(r[4])) for r in tx.execute(query)]
 
 
 def summary(tx: ReadTx, project_id: Id, metric_id: Id, model_id: Id | None = None) -> tuple[int, float | None]:

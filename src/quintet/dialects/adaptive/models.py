@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from quintet.app.feedback.lookup import metrics_of_projects
 from quintet.app.models.registry import ModelFilter, find_model, get_models, list_models
 from quintet.app.projects.manage import get_projects
 from quintet.app.runs.read import get_runs
@@ -194,3 +195,13 @@ async def use_cases(call: Call, obj: View, *, filter: Mapping[str, Any], attache
 @graph.field("Model", "modelServices")
 async def model_services(call: Call, obj: View, *, filter: Mapping[str, Any], attached: bool = True) -> list[View]:
     return [views.service(d) for d, _ in await _in_projects(call, obj, filter, attached)]
+
+
+@graph.field("Model", "metrics")
+async def metrics(call: Call, obj: View) -> list[View]:
+    """The metrics of the use cases that serve it, each as the first of them sees it."""
+    shown: dict[str, View] = {}
+    for _, project in await _in_projects(call, obj, {"isArchived": False}, True):
+        for metric in await load(call, metrics_of_projects, project.id) or []:
+            shown.setdefault(metric.id, views.metric_in(metric, project))
+    return list(shown.values())

@@ -18,6 +18,7 @@ from quintet.dialects.adaptive import (
     people,
     pools,
     uploads,
+    usage,
     use_cases,
 )
 from quintet.dialects.adaptive.binder import API, GRAPHQL, graph, rest
@@ -27,7 +28,7 @@ from quintet.dialects.kit.rest import Coverage
 
 HANDLERS = (
     chat, interactions, uploads, use_cases, models, model_services, metrics, completions, grouped, datasets,
-    campaigns, jobs, people, pools,
+    campaigns, jobs, people, pools, usage,
 )  # fmt: skip
 """Importing a module binds what it serves."""
 

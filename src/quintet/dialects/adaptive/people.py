@@ -49,6 +49,12 @@ async def roles(call: Call, _obj: object) -> list[View]:
     return [views.role(r) for r in await call.read(list_roles)]
 
 
+@graph.query("meta")
+def meta(_call: Call, _obj: object) -> View:
+    """No provider: people sign in with keys."""
+    return {"authProviders": {"providers": []}}
+
+
 @graph.query("permissions")
 def permissions(_call: Call, _obj: object) -> list[str]:
     """Every permission there is."""
