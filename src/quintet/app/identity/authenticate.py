@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 import string
 import threading
@@ -20,13 +21,14 @@ from dataclasses import dataclass
 
 from quintet.app.context import Effect
 from quintet.app.core import Core
-from quintet.domain.errors import Unauthenticated
+from quintet.domain.errors import QuintetError, Unauthenticated
 from quintet.domain.identity import BUILTIN_ROLES, Actor, Permission
 from quintet.domain.ids import Id
 from quintet.storage import identity as store
 from quintet.storage import queues
 from quintet.storage.tx import ReadTx
 
+log = logging.getLogger("quintet.identity")
 CACHE_SECONDS = 15.0
 """How long a revoked key may live on when another process revoked it (`quintet key revoke`)."""
 
@@ -131,7 +133,11 @@ class Authenticator:
             return
         self._touched[key_id] = self._monotonic()
         now = self._core.clock()
-        await self._core.db.awrite(lambda tx: store.touch_key(tx, key_id, now))
+        try:
+            await self._core.db.awrite(lambda tx: store.touch_key(tx, key_id, now))
+        except QuintetError as error:
+            # A full disk refuses writes; it must not refuse everybody who only wants to read.
+            log.warning("the last use of a key could not be written: %s", error.message)
 
     # -- signed tokens: ClearML's session tokens and the tokens of runs ----------------------------------------
 
@@ -190,8 +196,8 @@ def _by_claims(tx: ReadTx, claims: dict[str, object]) -> Actor:
     user, space = claims.get("user"), claims.get("space")
     if not isinstance(user, str) or not isinstance(space, str):
         raise Unauthenticated("the token names no user")
-    run = claims.get("run")
-    actor = actor_of(tx, Id(user), Id(space))
+    run, key = claims.get("run"), claims.get("key")
+    actor = actor_of(tx, Id(user), Id(space), key_id=_live_key(tx, key, space, user) if key is not None else None)
     if isinstance(run, str):
         lease = claims.get("lease")
         held = queues.lease_of(tx, Id(run)) if lease is not None else None
@@ -207,6 +213,14 @@ def _by_claims(tx: ReadTx, claims: dict[str, object]) -> Actor:
             run_id=Id(run),
         )
     return actor
+
+
+def _live_key(tx: ReadTx, key: object, space: str, user: str) -> Id:
+    """The key that a session began with: when it is revoked, the session ends with it."""
+    for known in store.keys_of(tx, Id(space), Id(user)):
+        if known.id == key and known.revoked_at is None:
+            return known.id
+    raise Unauthenticated("the key of this session was revoked")
 
 
 def actor_of(tx: ReadTx, user_id: Id, space_id: Id, key_id: Id | None = None) -> Actor:

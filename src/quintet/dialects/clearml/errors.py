@@ -122,7 +122,7 @@ def row_of(error: QuintetError, operation: str = "") -> Row:
             return _QUEUED
         return _RACE if error.field == "status" else TABLE.row(error)
     if type(error) is Invalid:
-        return _invalid(error)
+        return _invalid(error, operation)
     return TABLE.row(error)
 
 
@@ -139,7 +139,8 @@ def _precondition(error: Precondition, operation: str) -> Row:
     return TABLE.row(error)
 
 
-def _invalid(error: Invalid) -> Row:
+def _invalid(error: Invalid, operation: str) -> Row:
     if error.message == MISSING_TEXT:
         return _MISSING
-    return _DATA if error.field == "name" else TABLE.row(error)
+    named = error.field == "name" and not operation.startswith("projects.")
+    return _DATA if named else TABLE.row(error)

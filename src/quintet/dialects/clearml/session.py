@@ -13,7 +13,7 @@ from quintet import __version__
 from quintet.app.identity import accounts
 from quintet.app.services import authenticator
 from quintet.dialects.clearml import ids
-from quintet.dialects.clearml.auth import COOKIE
+from quintet.dialects.clearml.auth import COOKIE, credentials
 from quintet.dialects.clearml.binder import SERVER_VERSION, endpoint
 from quintet.dialects.clearml.contract import NEWEST
 from quintet.dialects.clearml.envelope import respond, stamp
@@ -35,7 +35,8 @@ async def login(call: Call) -> Response:
     seconds = call.body.expiration_sec or DEFAULT_SECONDS
     if seconds < 1:
         raise Invalid("a session lasts at least a second", field="expiration_sec")
-    token = authenticator(call.core).sign_token(_claims(call.actor, min(seconds, MAX_SECONDS)))
+    claims = {**_claims(call.actor, min(seconds, MAX_SECONDS)), **_bounds(call)}
+    token = authenticator(call.core).sign_token(claims)
     response = respond(call.request.state.rpc, {"token": token})
     secure = call.request.url.scheme == "https"
     response.set_cookie(COOKIE, token, httponly=True, samesite="lax", max_age=min(seconds, MAX_SECONDS), secure=secure)
@@ -64,9 +65,17 @@ def _claims(actor: Actor, seconds: int) -> dict[str, object]:
         "server_build": __version__,
         "feature_set": "basic",
     }
-    if actor.run_id is not None:
-        claims["run"] = actor.run_id
+    if actor.key_id is not None:
+        claims["key"] = actor.key_id
     return claims
+
+
+def _bounds(call: Call) -> dict[str, object]:
+    """What keeps the token of a run from outliving itself: a session from it ends when it does, with its lease."""
+    if call.actor.run_id is None:
+        return {}
+    presented = authenticator(call.core).read_token(credentials(call.request).key or "")
+    return {name: presented[name] for name in ("run", "lease", "exp") if name in presented}
 
 
 def role_of(actor: Actor) -> str:
