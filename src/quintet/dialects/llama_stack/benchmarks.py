@@ -58,7 +58,8 @@ async def register(call: Call) -> Response:
         create_benchmark,
         CreateBenchmark(
             name=body.benchmark_id, key=body.benchmark_id, dataset=body.dataset_id,
-            scoring=tuple(body.scoring_functions), metadata=body.metadata or {}, detail={DIALECT: mine} if mine else {},
+            scoring=tuple(body.scoring_functions), metadata=body.metadata or {},
+            detail={DIALECT: mine} if mine else {},
         ),
     )  # fmt: skip
     return null()

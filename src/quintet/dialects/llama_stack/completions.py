@@ -87,15 +87,17 @@ def _to_completion(body: CompletionRequest, prompt: str) -> Completion:
 def _from_completed(done: list[Completed], body: CompletionRequest, prompts: list[str]) -> TextCompletion:
     """Choices are numbered through: those of the first prompt, those of the second, and so on."""
     choices: list[TextChoice] = []
-    used = Usage()
+    asked = answered = 0
     for prompt, one in zip(prompts, done, strict=True):
         for choice in one.choices:
             text = prompt + choice.generation.text if body.echo else choice.generation.text
             choices.append(TextChoice(len(choices), text, choice.generation.finish_reason))
-        used = Usage(used.prompt_tokens + one.usage.prompt_tokens, used.completion_tokens + one.usage.completion_tokens)
+        asked += one.usage.prompt_tokens
+        answered += one.usage.completion_tokens
     first = done[0].choices[0].interaction
     model = model_said(body.model, done[0].route)
-    return TextCompletion(to_prefixed(first.id, PREFIX), to_seconds(first.created_at), model, choices, usage(used))
+    used = usage(Usage(asked, answered))
+    return TextCompletion(to_prefixed(first.id, PREFIX), to_seconds(first.created_at), model, choices, used)
 
 
 async def _chunks(

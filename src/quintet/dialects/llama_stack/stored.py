@@ -23,7 +23,8 @@ async def list_stored(call: Call) -> dict[str, Any]:
         raise Invalid("expected asc or desc", field="order")
     model = given["model"]
     wanted = InteractionFilter(types=("chat",), model_name=model.rpartition("/")[2] if model else None)
-    page = PageRequest(limit=DEFAULT_LIMIT if given["limit"] is None else given["limit"], after=_cursor(given["after"]))
+    limit = DEFAULT_LIMIT if given["limit"] is None else given["limit"]
+    page = PageRequest(limit=limit, after=_cursor(given["after"]))
     found = await call.read(list_interactions, wanted, page, descending=order == "desc")
     data = [from_interaction(item) for item in found.items]
     return {
