@@ -1,4 +1,4 @@
-"""What a newcomer sees first: help with examples, the variables of each client, and usage errors that say which word."""
+"""What a newcomer sees first: help with examples, the variables of each client, and errors of usage."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import shlex
 
 import pytest
+from tests.support.commands import quintet
 
 from quintet import __version__
 from quintet.cli.client_env import CLIENTS
 from quintet.cli.main import EXAMPLES, make_parser
-from tests.support.commands import quintet
 
 
 def test_help_lists_every_command_and_shows_examples() -> None:

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.support.commands import quintet
 
 from quintet.server.settings import Settings, StartupError, describe, load_settings, shown
-from tests.support.commands import quintet
 
 
 @pytest.fixture(autouse=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import socket
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.commands import Done, quintet, up
+from tests.support.disks import fill, small_disk
 
 from quintet.cli.client_env import CLIENTS
-from tests.support.commands import Done, quintet, up
 
 KEY = re.compile(r"^    (qk_[A-Z0-9]{20}\.[\w-]{43})$", re.MULTILINE)
 
@@ -144,28 +144,18 @@ def test_a_log_level_that_is_none_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 kB; only root can make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if made.returncode != 0:
-        pytest.skip("a file system of its own can be mounted by root only")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "256k") as folder:
+        yield folder
 
 
-def test_a_disk_without_room_for_the_tables_is_one_line(small_disk: Path) -> None:
-    refused(start("--data", str(small_disk)), "full")
+def test_a_disk_without_room_for_the_tables_is_one_line(disk: Path) -> None:
+    refused(start("--data", str(disk)), "full")
 
 
-def test_a_disk_without_room_for_the_key_leaves_no_half_key(small_disk: Path) -> None:
-    data = small_disk / "data"
+def test_a_disk_without_room_for_the_key_leaves_no_half_key(disk: Path) -> None:
+    data = disk / "data"
     data.mkdir()
-    with (small_disk / "junk").open("wb", buffering=0) as junk, pytest.raises(OSError, match="No space"):
-        while True:
-            junk.write(b"x" * 1024)
+    fill(disk)
     refused(start("--data", str(data)), "No space")
     assert not (data / "secret.key").exists()
