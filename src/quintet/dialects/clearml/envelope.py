@@ -26,7 +26,7 @@ def stamp(us: int | None) -> str | None:
 
 def respond(info: CallInfo, data: object) -> Response:
     """200 with `data`; None is an empty object."""
-    return _reply(_meta(info, 200, 0, "OK", {}), {} if data is None else data)
+    return _reply(info, _meta(info, 200, 0, "OK", {}), {} if data is None else data)
 
 
 def fail(info: CallInfo, error: QuintetError) -> Response:
@@ -37,12 +37,15 @@ def fail(info: CallInfo, error: QuintetError) -> Response:
         shown["field"] = error.field
     named = f": {error.field}" if error.field and error.field not in error.message else ""
     text = f"{row.text} ({error.message}{named})" if row.text else error.message
-    return _reply(_meta(info, row.code, row.subcode, text, shown), {})
+    return _reply(info, _meta(info, row.code, row.subcode, text, shown), {})
 
 
-def _reply(meta: Mapping[str, Any], data: object) -> Response:
+def _reply(info: CallInfo, meta: Mapping[str, Any], data: object) -> Response:
     body = _encode({"meta": meta, "data": data})
-    return Response(body, status_code=meta["result_code"], media_type="application/json")
+    # The SDK forks its reporting process with the connections of its pool open: two processes then write into
+    # one of them at once, and events are lost. A connection that is closed after its answer cannot be shared.
+    headers = {"connection": "close"} if "x-clearml-client" in info.request.headers else None
+    return Response(body, status_code=meta["result_code"], media_type="application/json", headers=headers)
 
 
 def _meta(info: CallInfo, code: int, subcode: int, text: str, data: Mapping[str, Any]) -> dict[str, Any]:
