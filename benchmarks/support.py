@@ -56,7 +56,8 @@ def quintet(data: Path, *flags: str) -> Iterator[Server]:
     """A server process on a data folder, without workers; its keys are made by the command line."""
     port = free_port()
     started = time.perf_counter()
-    command = [PYTHON, "-m", "quintet.cli.main", "up", "--data", str(data), "--port", str(port), "--workers", "0"]
+    workers = [] if "--workers" in flags else ["--workers", "0"]
+    command = [PYTHON, "-m", "quintet.cli.main", "up", "--data", str(data), "--port", str(port), *workers]
     process = subprocess.Popen(
         [*command, "--log-level", "warning", *flags], stdout=subprocess.PIPE, text=True, env=environment()
     )
