@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-
 from tests.support.servers import Reply, ServerHandle, running_server
 
 

@@ -8,6 +8,8 @@ import json
 from typing import Any
 
 import pytest
+from tests.dialects.clearml.conftest import Api, basic
+from tests.support.servers import ServerHandle
 
 from quintet.app.identity import accounts
 from quintet.app.services import authenticator
@@ -15,8 +17,6 @@ from quintet.dialects.clearml.binder import rpc
 from quintet.dialects.clearml.errors import TABLE
 from quintet.dialects.kit.contracts import read_coverage
 from quintet.domain.ids import Kind, from_hex32
-from tests.dialects.clearml.conftest import Api, basic
-from tests.support.servers import ServerHandle
 
 
 def claims_of(token: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.dialects.clearml.conftest import Api
 
 UNKNOWN = "0" * 32
@@ -31,7 +30,7 @@ def test_edit_merges_script_and_execution_and_replaces_the_rest(api: Api) -> Non
     task = api.task()
     section = {"lr": {"section": "General", "name": "lr", "value": "0.1", "type": "float"}}
     api("tasks.edit", task=task, script={"repository": "r", "diff": "d"}, execution={"model_labels": {"a": 1}},
-        hyperparams={"General": section}, runtime={"a": 1}, configuration={"c": {"name": "c", "value": "1"}})  # fmt: skip
+        hyperparams={"General": section}, runtime={"a": 1}, configuration={"c": {"value": "1"}})  # fmt: skip
     api("tasks.edit", task=task, script={"diff": "e"}, execution={"framework": "x"}, output_dest="s3://b",
         hyperparams={"Args": {}}, runtime={"b": 2}, configuration={"d": {"value": "2"}})  # fmt: skip
     found = api.get(task)
@@ -157,7 +156,8 @@ def test_clone_keeps_the_definition_and_none_of_the_results(api: Api) -> None:
     assert copy["hyperparams"]["General"]["lr"]["value"] == "1"
     assert copy["execution"]["artifacts"] == []
     assert copy["system_tags"] == []
-    moved = api("tasks.clone", task=task, new_project_name="clones/two", new_task_hyperparams={"A": {"x": {"value": "2"}}})
+    other = {"A": {"x": {"value": "2"}}}
+    moved = api("tasks.clone", task=task, new_project_name="clones/two", new_task_hyperparams=other)
     assert moved["new_project"]["name"] == "clones/two"
     assert list(api.get(moved["id"])["hyperparams"]) == ["A"]
 
@@ -192,8 +192,8 @@ def test_requirements_are_a_part_of_the_script(api: Api) -> None:
 
 def test_artifacts_are_added_replaced_and_removed(api: Api) -> None:
     task = api.running()
-    first = {"key": "a", "type": "json", "uri": "http://x/a", "content_size": 5, "hash": "h", "timestamp": 1_700_000_000,
-             "type_data": {"preview": "p"}, "mode": "output"}  # fmt: skip
+    first = {"key": "a", "type": "json", "uri": "http://x/a", "content_size": 5, "hash": "h",
+             "timestamp": 1_700_000_000, "type_data": {"preview": "p"}, "mode": "output"}  # fmt: skip
     api("tasks.add_or_update_artifacts", task=task, artifacts=[first, {"key": "b", "type": "x"}], force=True)
     api("tasks.add_or_update_artifacts", task=task, artifacts=[{**first, "content_size": 6}], force=True)
     found = {a["key"]: a for a in api.get(task)["execution"]["artifacts"]}

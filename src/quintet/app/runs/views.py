@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cmp_to_key
 from typing import Any
 
 from quintet.app.context import Ctx
@@ -122,34 +121,36 @@ def _views(ctx: Ctx[ReadTx], runs: Sequence[Run], parts: frozenset[Part]) -> lis
     if Part.METRICS in parts and ids:
         for one in series_read.rollups(ctx.tx, ids):
             rollups.setdefault(one.run_id, []).append(one)
-    models: dict[Id, list[Model]] = {}
-    if Part.MODELS in parts and ids:
-        page = PageRequest(limit=MAX_PAGE)
-        for model in model_store.list_models(
-            ctx.tx, ctx.actor.space_id, ModelFilter(run_ids=tuple(ids)), page, order="id"
-        ).items:
-            if model.run_id is not None:
-                models.setdefault(model.run_id, []).append(model)
+    models = _models_of(ctx, ids) if Part.MODELS in parts and ids else {}
     return [
         RunView(run, artifacts.get(run.id, ()), rollups.get(run.id, ()), models.get(run.id, ())) for run in runs
     ]
+
+
+def _models_of(ctx: Ctx[ReadTx], ids: Sequence[Id]) -> dict[Id, list[Model]]:
+    found: dict[Id, list[Model]] = {}
+    wanted, cursor = ModelFilter(run_ids=tuple(ids)), None
+    while True:
+        page = PageRequest(limit=MAX_PAGE, after=cursor)
+        step = model_store.list_models(ctx.tx, ctx.actor.space_id, wanted, page, order="id")
+        for model in step.items:
+            if model.run_id is not None:
+                found.setdefault(model.run_id, []).append(model)
+        cursor = step.next_cursor
+        if cursor is None:
+            return found
 
 
 def _sorted(views: list[RunView], key: Order) -> list[RunView]:
     pairs = [(key.value(view), view) for view in views]
     with_value = [pair for pair in pairs if pair[0] is not None and pair[0] != ""]
     without = [view for value, view in pairs if value is None or value == ""]
-    with_value.sort(key=cmp_to_key(lambda a, b: _compare(a[0], b[0])), reverse=key.descending)
+    with_value.sort(key=lambda pair: _rank(pair[0]), reverse=key.descending)
     return [view for _, view in with_value] + without
 
 
-def _compare(a: Any, b: Any) -> int:
-    """Numbers before text; text that looks like a number counts as one, so that "2" is before "10"."""
-    left, right = _rank(a), _rank(b)
-    return (left > right) - (left < right)
-
-
 def _rank(value: Any) -> tuple[int, float, str]:
+    """Numbers before text; text that looks like a number counts as one, so that "2" is before "10"."""
     if isinstance(value, bool | int | float):
         return 0, float(value), ""
     text = str(value)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.message import Message
-from urllib.parse import unquote
+from email.utils import collapse_rfc2231_value
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
@@ -126,9 +126,6 @@ def _name_in(disposition: str) -> str:
     message["content-disposition"] = disposition
     for parameter in ("filename", "name"):
         found = message.get_param(parameter, header="content-disposition")
-        if isinstance(found, tuple):
-            charset, _, text = found
-            return unquote(text, encoding=charset or "utf-8") if "%" in text else text
         if found:
-            return str(found)
+            return collapse_rfc2231_value(found)
     raise Invalid("a part has no name", field="body")
