@@ -30,6 +30,9 @@ class DpoConfig(TrainingConfig):
     label_smoothing: Annotated[
         float, Field(description="Share of preferences taken to be the wrong way round.", ge=0, le=0.5)
     ] = 0.0
+    sft_weight: Annotated[
+        float, Field(description="How much of the plain loss on the preferred reply is added to it.", ge=0)
+    ] = 0.0
 
 
 @recipe(
@@ -47,7 +50,7 @@ def main(ctx: RecipeContext, config: DpoConfig) -> None:
             training,
             validation,
             config.loop(),
-            dpo.DpoSettings(config.beta, config.loss_type, config.label_smoothing),
+            dpo.DpoSettings(config.beta, config.loss_type, config.label_smoothing, config.sft_weight),
             config.adapter(),
             ctx.work_dir,
             StageReport(ctx, stage),

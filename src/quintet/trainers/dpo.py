@@ -18,11 +18,16 @@ from quintet.trainers.rows import Preference
 
 @dataclass(frozen=True, slots=True)
 class DpoSettings:
-    """`beta` holds the model to its reference; `label_smoothing` is the share of preferences taken to be wrong."""
+    """`beta` holds the model to its reference; `label_smoothing` is the share of preferences taken to be wrong.
+
+    `sft_weight` adds that much of the plain loss on the preferred reply. Without it only the distance of the two
+    replies counts, and both may become less likely.
+    """
 
     beta: float = 0.1
     loss_type: str = "sigmoid"
     label_smoothing: float = 0.0
+    sft_weight: float = 0.0
 
 
 def train(
@@ -44,7 +49,8 @@ def train(
     arguments = loop.arguments(settings, work_dir, len(training))
     arguments |= {
         "beta": preference.beta,
-        "loss_type": [preference.loss_type],
+        "loss_type": [preference.loss_type, *(["sft"] if preference.sft_weight else [])],
+        "loss_weights": [1.0, *([preference.sft_weight] if preference.sft_weight else [])],
         "label_smoothing": preference.label_smoothing,
     }
     trainer = DPOTrainer(
