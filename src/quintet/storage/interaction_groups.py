@@ -98,9 +98,7 @@ def feedback_of_groups(
     return [GroupStats(r[0], r[1], int(r[2]), *(float(v) for v in r[3:7])) for r in tx.execute(query)]
 
 
-def sizes(
-    tx: ReadTx, space_id: Id, wanted: InteractionFilter, by: str, values: Sequence[str]
-) -> dict[str, int]:
+def sizes(tx: ReadTx, space_id: Id, wanted: InteractionFilter, by: str, values: Sequence[str]) -> dict[str, int]:
     """How many interactions each group has; those without any are missing."""
     column = _column(by)
     query = base.where(tx, space_id, wanted, [column, func.count()]).where(column.in_(list(values))).group_by(column)

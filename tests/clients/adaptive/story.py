@@ -120,8 +120,8 @@ def interactions(first: str) -> None:
     models = client.interactions.list(group_by="model", page={"first": 1})
     assert models.nodes[0].key in ("alpha", "beta", "from-azure")
     client.interactions.list(group_by="model", page={"first": 1, "after": models.page_info.end_cursor})
-    judged = client.interactions.list(filters={"feedbacks": [{"metric": "good", "gte": 1}],
-                                               "timerange": {"from_": "now - 1 hour", "to": "now + 1 hour"}})  # fmt: skip
+    recent = {"from_": "now - 1 hour", "to": "now + 1 hour"}
+    judged = client.interactions.list(filters={"feedbacks": [{"metric": "good", "gte": 1}], "timerange": recent})
     assert [n.id for n in judged.nodes] == [first]
     made = client.interactions.create(
         messages=HELLO, completion="logged", model="beta", labels={"from": "log"}, created_at="2024-05-06T07:08:09Z",
@@ -139,7 +139,8 @@ def datasets(folder: Path) -> None:
     made = client.datasets.upload(str(small), "small")
     assert (made.kind.value, made.records) == ("PROMPT_COMPLETION_FEEDBACK", 3)
     assert [(u.metric.key, u.feedback_count) for u in made.metrics_usage] == [("stars", 3)]
-    large.write_text("\n".join(json.dumps({"messages": [{"role": "user", "content": "x" * 6_000}]}) for _ in range(1_000)))
+    line = json.dumps({"messages": [{"role": "user", "content": "x" * 6_000}]})
+    large.write_text("\n".join([line] * 1_000))
     assert client.datasets.upload(str(large), "large").records == 1_000
     assert {d.key for d in client.datasets.list()} == {"small", "large"}
     assert client.datasets.get("nothing") is None

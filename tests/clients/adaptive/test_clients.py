@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from quintet.app.serving.services import AddExternalModel, add_external_model
 from tests.engines import upstream
 from tests.support.servers import running_server
+
+from quintet.app.serving.services import AddExternalModel, add_external_model
 
 CLIENTS = Path(__file__).resolve().parents[3] / ".venv-clients" / "bin" / "python"
 STORY = Path(__file__).with_name("story.py")

@@ -1,4 +1,4 @@
-"""One server for all tests of the dialect; each test works in a use case of its own."""
+"""One server for the tests of a file; each test works in a use case of its own."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.support.servers import Reply, ServerHandle, running_server
 
 from quintet.app.serving.services import AddExternalModel, add_external_model
-from tests.support.servers import Reply, ServerHandle, running_server
 
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHandle]:
     with running_server(tmp_path_factory.mktemp("adaptive")) as handle:
         for name, mode in (("alpha", "upper"), ("beta", "echo")):

@@ -10,7 +10,6 @@ import uuid
 from typing import Any
 
 import pytest
-
 from tests.dialects.adaptive.conftest import Client, user
 from tests.support.servers import ServerHandle
 

@@ -7,7 +7,6 @@ import uuid
 from typing import Any
 
 import pytest
-
 from tests.dialects.adaptive.conftest import Client, user
 
 CREATE = (
@@ -85,7 +84,8 @@ def test_a_key_is_taken_once_in_a_use_case(client: Client) -> None:
 
 def test_datasets_are_listed_found_and_deleted_by_id_or_key(client: Client) -> None:
     made = client.upload([{"messages": user("a")}], "d1").json["data"]["createDataset"]
-    query = "query($u: IdOrKey!, $d: IdOrKey!) { datasets(useCase: $u) { id } dataset(idOrKey: $d, useCase: $u) { id } }"
+    both = "datasets(useCase: $u) { id } dataset(idOrKey: $d, useCase: $u) { id }"
+    query = f"query($u: IdOrKey!, $d: IdOrKey!) {{ {both} }}"
     for ref in ("d1", made["id"]):
         found = client.gql(query, u=client.use_case, d=ref)
         assert (found["dataset"]["id"], [d["id"] for d in found["datasets"]]) == (made["id"], [made["id"]])

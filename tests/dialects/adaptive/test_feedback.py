@@ -6,7 +6,6 @@ import uuid
 from typing import Any
 
 import pytest
-
 from tests.dialects.adaptive.conftest import Client, user
 
 SHOWN = (
@@ -109,9 +108,9 @@ BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("text is no value", "feedback", {"value": "good"}, 400, "value"),
     ("an unknown reason", "feedback", {"value": 1, "reason": "Mood"}, 400, "reason"),
     ("no UUID", "feedback", {"value": 1, "completion_id": "x"}, 400, "completion_id"),
-    ("a UUID of nobody", "feedback", {"value": 1, "completion_id": str(uuid.uuid4())}, 404, "EntityNotFound: completion"),
+    ("a UUID of nobody", "feedback", {"value": 1, "completion_id": str(uuid.uuid4())}, 404, "completion '"),
     ("an unknown metric", "feedback", {"value": 1, "metric": "zz"}, 404, "EntityNotFound: metric 'zz'"),
-    ("one id and one text", "comparison", {"other_completion": {"text": "a", "model": "alpha"}}, 400, "other_completion"),
+    ("one id and one text", "comparison", {"other_completion": {"text": "a", "model": "b"}}, 400, "two texts"),
     ("a tie of another sort", "comparison", {"tied": "so-so"}, 400, "tied"),
     ("against itself", "comparison", {}, 400, "itself"),
 ]  # fmt: skip

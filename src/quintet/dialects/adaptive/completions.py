@@ -104,9 +104,7 @@ async def update(call: Call, _obj: object, *, input: Mapping[str, Any]) -> View:
 
 
 @graph.mutation("addDirectFeedback")
-async def add_feedback(
-    call: Call, _obj: object, *, completionId: str, metricId: str, input: Mapping[str, Any]
-) -> View:
+async def add_feedback(call: Call, _obj: object, *, completionId: str, metricId: str, input: Mapping[str, Any]) -> View:
     given = await call.write(
         give_feedback,
         GiveFeedback(

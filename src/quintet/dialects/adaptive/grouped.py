@@ -135,6 +135,3 @@ async def stats(call: Call, obj: View) -> list[View]:
                 }
             )
     return shown
-
-
-

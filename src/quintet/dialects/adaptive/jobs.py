@@ -153,9 +153,7 @@ async def _wanted(call: Call, given: Mapping[str, Any]) -> RunFilter:
     kinds, states, recipes = given.get("kind"), given.get("status"), given.get("customRecipes")
     cards = None if recipes is None else [_card(call, ref) for ref in recipes]
     return RunFilter(
-        project_ids=None
-        if project is None
-        else ((await call.read(find_project, ids.ref(project, ids.USE_CASE))).id,),
+        project_ids=None if project is None else ((await call.read(find_project, ids.ref(project, ids.USE_CASE))).id,),
         kinds=None if kinds is None else tuple(k for k in RunKind if enums.JOB_KIND[k] in kinds),
         states=None if states is None else tuple(s for s in RunState if enums.JOB_STATE[s] in states),
         recipes=None if cards is None else tuple(c.name for c in cards if c is not None),

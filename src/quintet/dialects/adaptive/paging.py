@@ -61,9 +61,7 @@ def _size(page: Mapping[str, Any], name: str) -> int | None:
 class Connection(Generic[T]):
     """One page as GraphQL shows it: `edges`, `nodes` and `pageInfo`."""
 
-    def __init__(
-        self, page: Page[T], asked: Window, node: Callable[[T], Any], cursor: Callable[[T], str]
-    ) -> None:
+    def __init__(self, page: Page[T], asked: Window, node: Callable[[T], Any], cursor: Callable[[T], str]) -> None:
         items: Sequence[T] = page.items if asked.size else ()
         ordered = list(reversed(items)) if asked.flipped else list(items)
         self.nodes = [node(item) for item in ordered]
