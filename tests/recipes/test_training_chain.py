@@ -54,10 +54,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> FakeRunClient:
 def test_pretraining_makes_a_model_that_transformers_loads_and_that_learns(
     client: FakeRunClient, tmp_path: Path
 ) -> None:
-    run(client, "pretrain", tmp_path, **TINY, corpus_characters=60_000, max_steps=30, output_model="other")
+    run(
+        client, "pretrain", tmp_path, **TINY, corpus_characters=60_000, max_steps=30, output_model="other",
+        checkpoint_every=15, validate_every=10,
+    )  # fmt: skip
     losses = [value for _, value in client.series("loss", "train")]
     assert losses[-1] < losses[0] < math.log(261) + 1
-    assert client.series("loss", "validation")[-1][0] == 30
+    assert [step for step, _ in client.series("loss", "validation")] == [10, 20, 30]
+    assert [checkpoint["step"] for checkpoint in client.checkpoints] == [15, 30]
     assert client.checkpoints[-1]["metrics"]["perplexity"] > 1
     assert client.share == 1.0
     assert [stage["state"] for stage in client.stages] == ["done"] * 3

@@ -129,6 +129,8 @@ class _Loop:
         self.began = time.monotonic()
         self.train_loss = math.nan
         self.validation_loss: float | None = None
+        # The last step may be one at which validating and saving were due anyway.
+        self.validated_at = self.saved_at = -1
 
     def run(self) -> None:
         import torch
@@ -191,6 +193,9 @@ class _Loop:
     def _validate(self) -> None:
         import torch
 
+        if self.validated_at == self.state["step"]:
+            return
+        self.validated_at = self.state["step"]
         # The same crops every time, so that the curve shows the model and not the luck of the draw.
         generator = torch.Generator().manual_seed(self.settings.seed)
         self.model.eval()
@@ -204,6 +209,9 @@ class _Loop:
     def _checkpoint(self) -> None:
         import torch
 
+        if self.saved_at == self.state["step"]:
+            return
+        self.saved_at = self.state["step"]
         folder = self.work_dir / "checkpoints" / f"step-{self.state['step']}"
         _save(self.model, self.tokenizer, folder)
         torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
