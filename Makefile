@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DATA ?= quintet-demo/data
 PORT ?= 8008
 
-.PHONY: help setup clients demo check test test-fast bench format clean
+.PHONY: help setup clients demo check test test-fast bench schema format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -50,6 +50,9 @@ postgres:
 
 bench: setup  ## speed and memory beside peers, written to benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py
+
+schema: setup  ## the first migration and the dumps of the schema, from the tables in the code
+	$(BIN)/python tests/support/make_migration.py
 
 format: setup
 	$(BIN)/ruff check --fix src tests benchmarks
