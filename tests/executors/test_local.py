@@ -153,7 +153,8 @@ class Printing:
         for line in lines:
             print(line.msg, flush=True)
 code = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
-job = Job('r', 1, [sys.executable, '-c', code], Path({str(tmp_path / "work")!r}))
+# A shell between them, as many jobs have: the kernel tells only a child of the death of its parent.
+job = Job('r', 1, ['sh', '-c', f'{{sys.executable}} -c "{{code}}"; true'], Path({str(tmp_path / "work")!r}))
 asyncio.run(LocalExecutor().execute(job, Printing(), asyncio.Event()))
 """
 

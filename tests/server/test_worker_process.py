@@ -137,7 +137,7 @@ def test_the_run_of_a_killed_worker_is_done_by_another(
 
 
 OWN_RECIPE = """
-import os, pathlib
+import os, pathlib, time
 from quintet.recipes import RecipeContext, recipe
 
 @recipe(name="mine", stages=("count",))
@@ -150,8 +150,9 @@ def main(ctx: RecipeContext) -> None:
         ctx.checkpoint(folder, 1)
         ctx.flush()
         ctx.say("saved")
-        os.kill(os.getppid(), 9)  # the worker, which takes this process with it
-        os.kill(os.getpid(), 9)
+        stat = pathlib.Path(f"/proc/{os.getppid()}/stat").read_text()
+        os.kill(int(stat.rpartition(")")[2].split()[1]), 9)  # the worker above the launcher; it takes this along
+        time.sleep(60)
     with ctx.stage("count", total=1) as stage:
         ctx.metric("loss", "train", 0.5, 1)
         stage.advance()

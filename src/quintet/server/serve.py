@@ -31,6 +31,10 @@ DIALECTS = ("runner", "clearml", "adaptive", "domino", "llama_stack", "inference
 GRACE_SECONDS = 15
 """How long requests in flight may take to end after the signal to stop."""
 
+RESTART_SECONDS = 10.0
+"""A worker that dies sooner after its start is replaced only then: what kills it would kill the next one, too."""
+
+
 def mounts(core: Core) -> list[Mount]:
     """The mounts of every dialect."""
     found = []
@@ -46,7 +50,7 @@ def build(parts: Parts) -> Lifespan:
 
     add_serving(parts)
     application = Application(parts.core, mounts(parts.core))
-    janitor = Janitor(parts.core)
+    janitor = Janitor(parts.core, grace=parts.settings.lease_seconds / 2)
 
     async def startup() -> None:
         janitor.start()
@@ -61,7 +65,8 @@ def build(parts: Parts) -> Lifespan:
 def bound_socket(host: str, port: int) -> socket.socket:
     """A listening socket, bound before anything else starts, so that a port in use is one clear line."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio switches off Nagle's delay (40 ms a reply) only where it is.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
@@ -91,12 +96,13 @@ def serve(settings: Settings, announce: Callable[[Parts, Settings], None]) -> in
         h11_max_incomplete_event_size=None,
     )
     announce(parts, actual)
-    server = _Server(config, parts.core)
-    server.workers = [_start_worker(parts, actual, number) for number in range(actual.workers)]
+    workers = _Workers(parts, actual)
+    server = _Server(config, parts.core, workers)
+    workers.start()
     try:
         server.run(sockets=[listening])
     finally:
-        _end(server.workers)
+        workers.end()
         listening.close()
     return 0 if server.started else 1
 
@@ -107,32 +113,63 @@ class _Server(uvicorn.Server):
     A second signal ends everything at once.
     """
 
-    def __init__(self, config: uvicorn.Config, core: Core) -> None:
+    def __init__(self, config: uvicorn.Config, core: Core, workers: _Workers) -> None:
         super().__init__(config)
         self._core = core
         self._leaving = False
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self._workers = workers
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Waiting workers are sent away: their calls would keep the server for as long as they wait.
         waiters(self._core).close()
-        if self._leaving or not self.workers:
+        if self._leaving or not self._workers.processes:
             super().handle_exit(sig, frame)
             return
         self._leaving = True
 
         def leave() -> None:
-            _end(self.workers)
+            self._workers.end()
             uvicorn.Server.handle_exit(self, sig, frame)
 
         threading.Thread(target=leave, name="quintet-leaving", daemon=True).start()
 
 
-def _end(workers: list[subprocess.Popen[bytes]]) -> None:
-    for worker in workers:
-        if worker.poll() is None:
-            worker.send_signal(signal.SIGTERM)
-    _await_all(workers)
+class _Workers:
+    """The worker processes beside the server: one that dies is replaced, until it is time to end them all."""
+
+    def __init__(self, parts: Parts, settings: Settings) -> None:
+        self._parts, self._settings = parts, settings
+        self._started: list[float] = []
+        self._lock = threading.Lock()
+        self._ended = False
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        for number in range(self._settings.workers):
+            self.processes.append(_start_worker(self._parts, self._settings, number))
+            self._started.append(time.monotonic())
+        if self.processes:
+            self._parts.core.services.setdefault("periodic", []).append(self._tend)
+
+    async def _tend(self) -> None:
+        """Replaces those that have died; called every few seconds."""
+        with self._lock:
+            for number, process in enumerate(self.processes):
+                young = time.monotonic() - self._started[number] < RESTART_SECONDS
+                if self._ended or young or process.poll() is None:
+                    continue
+                log.warning("worker %d ended with %s; another one takes its place", number, process.returncode)
+                self.processes[number] = _start_worker(self._parts, self._settings, number)
+                self._started[number] = time.monotonic()
+
+    def end(self) -> None:
+        """Asks all of them to go, and waits until they have given their runs back."""
+        with self._lock:
+            self._ended = True
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        _await_all(self.processes)
 
 
 def _await_all(workers: list[subprocess.Popen[bytes]]) -> None:
@@ -151,7 +188,12 @@ def _with_port(settings: Settings, port: int) -> Settings:
 
 
 def _start_worker(parts: Parts, settings: Settings, number: int) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "QUINTET_KEY": worker_token(authenticator(parts.core))}
+    environment = {
+        **os.environ,
+        "QUINTET_KEY": worker_token(authenticator(parts.core)),
+        "QUINTET_LEASE_SECONDS": str(settings.lease_seconds),
+        "QUINTET_SERVER_PID": str(os.getpid()),
+    }
     command = [
         sys.executable, "-m", "quintet.cli.main", "worker", "--server", settings.url, "--queue", "default",
         "--name", f"{socket.gethostname()}:{settings.port}:{number}", "--work-dir",
