@@ -5,6 +5,7 @@ The server itself allots no hardware; a tier says what a run is taken to use, so
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from quintet.app.authz import authorize
@@ -24,6 +25,8 @@ from quintet.domain.projects import check_name
 OWNER = "core"
 TIER = "hardware tier"
 ENVIRONMENT = "environment"
+
+DataChange = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def list_entries(ctx: Ctx[ReadTx], kind: str, limit: int, offset: int = 0) -> tuple[list[Document], int]:
@@ -82,10 +85,9 @@ def put_environment(ctx: Ctx[WriteTx], data: dict[str, Any]) -> Document:
     return create_document(ctx, OWNER, ENVIRONMENT, {**data, "name": check_name(data.get("name", ""))})
 
 
-def change_environment(ctx: Ctx[WriteTx], ref: str, changes: dict[str, Any]) -> Document:
-    """Replaces the given entries; only who made it, or an administrator, may."""
-    _own(ctx, ref)
-    return edit_document(ctx, OWNER, ENVIRONMENT, ref, changes)
+def change_environment(ctx: Ctx[WriteTx], ref: str, change: DataChange) -> Document:
+    """Sets the entries that `change` makes of the present ones; only who made it, or an administrator, may."""
+    return edit_document(ctx, OWNER, ENVIRONMENT, ref, change(_own(ctx, ref).data))
 
 
 def drop_environment(ctx: Ctx[WriteTx], ref: str) -> Document:
@@ -93,6 +95,8 @@ def drop_environment(ctx: Ctx[WriteTx], ref: str) -> Document:
     return delete_document(ctx, OWNER, ENVIRONMENT, ref)
 
 
-def _own(ctx: Ctx[WriteTx], ref: str) -> None:
-    if get_entry(ctx, ENVIRONMENT, ref).created_by != ctx.actor.user_id:
+def _own(ctx: Ctx[WriteTx], ref: str) -> Document:
+    found = get_entry(ctx, ENVIRONMENT, ref)
+    if found.created_by != ctx.actor.user_id:
         authorize(ctx, Permission.ADMIN)
+    return found

@@ -62,8 +62,9 @@ def parse_command(text: str) -> tuple[str, JsonObject, JsonObject]:
         name, _, rest = stripped.removeprefix("quintet recipe ").strip().partition(" ")
         try:
             args = msgspec.json.decode(rest.strip().strip("'") or "{}", type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Invalid("the arguments of a recipe are one JSON object", field="runCommand") from error
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # The body itself was read; its error would make this look like a body that was not.
+            raise Invalid("the arguments of a recipe are one JSON object", field="runCommand") from None
         return name, args, {}
     try:
         parts = shlex.split(stripped)

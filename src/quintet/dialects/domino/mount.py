@@ -5,8 +5,12 @@ from __future__ import annotations
 from quintet.app.core import Core
 from quintet.dialects.domino import (
     billing,
+    compute,
     cost,
+    data_sources,
     datasets,
+    gateway,
+    gateway_calls,
     jobs,
     people,
     projects,
@@ -19,7 +23,10 @@ from quintet.dialects.domino.errors import show_error
 from quintet.dialects.kit.mount import Mount
 from quintet.dialects.kit.rest import Coverage
 
-HANDLERS = (billing, cost, datasets, jobs, people, projects, registered_models, system, versions)
+HANDLERS = (
+    billing, compute, cost, data_sources, datasets, gateway, gateway_calls, jobs, people, projects,
+    registered_models, system, versions,
+)  # fmt: skip
 """The modules whose import binds the operations."""
 
 GROUPS = (
