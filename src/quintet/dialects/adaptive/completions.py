@@ -154,12 +154,8 @@ async def model_service(call: Call, obj: View) -> View | None:
 
 @graph.field("Completion", "labels")
 def labels(_call: Call, obj: View, *, withProtected: bool = False) -> list[View]:
-    """Labels that begin with `protected.` or `_` are shown on request only."""
-    found = sorted(obj["self"].labels.items())
-    return [{"key": k, "value": v} for k, v in found if withProtected or not k.startswith(PROTECTED)]
-
-
-PROTECTED = ("protected.", "_")
+    """No label is protected here, so the argument changes nothing."""
+    return [{"key": k, "value": v} for k, v in sorted(obj["self"].labels.items())]
 
 
 async def _feedback(call: Call, obj: View, kind: FeedbackKind) -> list[Feedback]:

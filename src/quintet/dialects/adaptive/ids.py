@@ -62,6 +62,14 @@ NOTHING = Id("f" * 24)
 """An id that is never given: its time lies in the year 10889."""
 
 
+def person(end_user: str) -> str:
+    """The UUID of somebody whom a client named: the one it gave, or one made of a name that is none."""
+    try:
+        return str(uuid.UUID(end_user))
+    except ValueError:
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, end_user))
+
+
 class SessionRef(NamedTuple):
     """A session: our id for it, and the UUID that the client knows it by."""
 

@@ -163,7 +163,7 @@ def direct_feedback(item: Feedback) -> View:
         "self": item,
         "id": to_uuid(item.id, ids.FEEDBACK),
         "value": item.value,
-        "userId": item.end_user or shown(item.user_id, ids.USER) or to_uuid(ids.NOTHING, ids.USER),
+        "userId": ids.person(item.end_user) if item.end_user else to_uuid(item.user_id or ids.NOTHING, ids.USER),
         "reason": item.reason,
         "details": item.details,
         "createdAt": item.created_at,
