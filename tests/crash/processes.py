@@ -19,6 +19,7 @@ from typing import Any
 from quintet.app.identity import accounts
 from quintet.app.queues.entries import submit_run
 from quintet.app.runs.create import CreateRun
+from quintet.app.runs.read import get_run
 from quintet.app.serving.deployments import CreateEndpoint, create_endpoint
 from quintet.domain.ids import Id
 from quintet.domain.runs import Run, RunState
@@ -45,13 +46,13 @@ class Link:
     """One kept connection with a key; a call over a dead one is an Answer with status 0, never repeated."""
 
     def __init__(self, port: int, key: str, timeout: float = 30.0) -> None:
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
 
     def call(self, method: str, path: str, body: Any = None) -> Answer:
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         try:
-            self._connection.request(method, path, data, self._headers)
+            self._connection.request(method, path, data, self.headers)
             reply = self._connection.getresponse()
             return Answer(reply.status, reply.read())
         except (OSError, http.client.HTTPException):
@@ -204,8 +205,6 @@ class Server:
 
     def until_state(self, run_id: Id, *states: RunState, seconds: float = 40.0) -> Run:
         """The run, as soon as it is in one of the states."""
-        from quintet.app.runs.read import get_run
-
         def found(parts: Parts) -> Run | None:
             run = parts.core.read_now(self.admin, get_run, run_id)
             return run if run.state in states else None
