@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from support import PEERS, PYTHON, await_http, call, cpu_seconds, environment, free_port, keep, quintet, stop
+from support import PEERS, PYTHON, await_http, call, cpu_seconds, environment, free_port, keep, peer_environment, quintet, stop
 
 ASK = {"model": "mock", "messages": [{"role": "user", "content": "hello there, how are you?"}], "max_tokens": 16}
 SECONDS = 8.0
@@ -93,7 +93,7 @@ def litellm(base: str) -> dict[str, Any]:
         process = subprocess.Popen(
             [f"{PEERS}/litellm", "--config", str(config), "--host", "127.0.0.1", "--port", str(port)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
-            env={**environment(), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"},
+            env=peer_environment(),
         )  # fmt: skip
         try:
             await_http(f"http://127.0.0.1:{port}/health/liveliness", process)
@@ -115,7 +115,7 @@ def mlflow(base: str) -> dict[str, Any]:
         process = subprocess.Popen(
             [f"{PEERS}/mlflow", "gateway", "start", "--config-path", str(config), "--host", "127.0.0.1",
              "--port", str(port), "--workers", "1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, env=environment(), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, env=peer_environment(), start_new_session=True,
         )  # fmt: skip
         try:
             await_http(f"http://127.0.0.1:{port}/health", process)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from support import PEERS, Server, await_http, call, cpu_seconds, environment, free_port, keep, quintet, stop
+from support import PEERS, Server, await_http, call, cpu_seconds, free_port, keep, peer_environment, quintet, stop
 
 SERIES = 20
 PER_BATCH = 10_000
@@ -90,7 +90,7 @@ def through_mlflow() -> dict[str, Any]:
         process = subprocess.Popen(
             [f"{PEERS}/mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination",
              f"{folder}/artifacts", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, env=environment(), cwd=folder,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, env=peer_environment(), cwd=folder,
         )  # fmt: skip
         base = f"http://127.0.0.1:{port}"
         try:

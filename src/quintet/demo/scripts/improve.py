@@ -39,7 +39,7 @@ def wait(stack: LlamaStackClient, job: str, budget: float, offset: float) -> Any
 
 def curves(model: str) -> dict[str, Any]:
     """The loss series of the run, as the clearml SDK reads them."""
-    task = Task.get_task(project_name="dates", task_name=model, allow_archived=False)
+    task = Task.get_task(project_name="Dates", task_name=model, allow_archived=False)
     scalars = task.get_reported_scalars()
     return {"task": task.id, "series": {m: {v: [s["x"], s["y"]] for v, s in vs.items()} for m, vs in scalars.items()}}
 

@@ -214,4 +214,7 @@ def _environment() -> dict[str, str]:
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        # torch's threads spin for each other 300,000 times unless told otherwise; beside a busy server on few
+        # cores that multiplies the time of a step (measured in `recipes/run.py`, where the number comes from).
+        **({} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "2000")}),
     }
