@@ -28,7 +28,8 @@ def projects_of_metrics(ctx: Ctx[ReadTx], metric_ids: Sequence[Id]) -> dict[Id, 
     """The projects that each metric is linked to."""
     authorize(ctx, Permission.PROJECT_READ)
     found: dict[Id, list[Id]] = {}
-    for metric, project, _ in store.links(ctx.tx, metric_ids):
+    ours = store.get_metrics(ctx.tx, ctx.actor.space_id, metric_ids)
+    for metric, project, _ in store.links(ctx.tx, list(ours)):
         found.setdefault(metric, []).append(project)
     return found
 

@@ -59,6 +59,7 @@ def create_metric(ctx: Ctx[WriteTx], cmd: CreateMetric) -> Metric:
 
 def find_metric(ctx: Ctx[ReadTx], ref: str) -> Metric:
     """A metric by key or id, in any spelling."""
+    authorize(ctx, Permission.PROJECT_READ)
     ident = from_uuid(ref, Kind.METRIC)
     item = store.find_metric(ctx.tx, ctx.actor.space_id, ident or ref)
     if item is None:
@@ -73,21 +74,24 @@ def ensure_metric(ctx: Ctx[WriteTx], key: str, kind: MetricKind) -> Metric:
 
 def list_metrics(ctx: Ctx[ReadTx], project_id: Id | None = None) -> list[Metric]:
     """Every metric of the space, or those linked to a project."""
+    authorize(ctx, Permission.PROJECT_READ)
     return store.list_metrics(ctx.tx, ctx.actor.space_id, project_id)
 
 
 def get_metrics(ctx: Ctx[ReadTx], ids: Sequence[Id]) -> dict[Id, Metric]:
+    """Metrics of the actor's space by id; those that are not there are missing from the answer."""
+    authorize(ctx, Permission.PROJECT_READ)
     return store.get_metrics(ctx.tx, ctx.actor.space_id, ids)
 
 
 def metric_links(ctx: Ctx[ReadTx], ids: Sequence[Id]) -> list[tuple[Id, Id, int]]:
     """(metric, project, linked at) for these metrics."""
-    return store.links(ctx.tx, ids)
+    return store.links(ctx.tx, list(get_metrics(ctx, ids)))
 
 
 def feedback_kinds(ctx: Ctx[ReadTx], ids: Sequence[Id]) -> dict[Id, set[str]]:
     """Which kinds of feedback ("direct", "comparison", "outcome") were given in each metric."""
-    return store.kinds_of(ctx.tx, ids)
+    return store.kinds_of(ctx.tx, list(get_metrics(ctx, ids)))
 
 
 def link_metric(ctx: Ctx[WriteTx], metric: str, project_id: Id) -> Metric:
@@ -249,4 +253,6 @@ def metric_summary(
 ) -> tuple[int, float | None]:
     """(how many direct feedbacks, their mean) of a metric in a project."""
     authorize(ctx, Permission.INTERACTION_READ)
+    if store.find_metric(ctx.tx, ctx.actor.space_id, metric_id) is None:
+        return 0, None
     return store.summary(ctx.tx, project_id, metric_id, model_id)

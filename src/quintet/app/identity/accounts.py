@@ -185,16 +185,23 @@ def list_keys(ctx: Ctx[ReadTx], everybody: bool = False) -> list[ApiKey]:
 
 def revoke_key(ctx: Ctx[WriteTx], access_or_id: str) -> None:
     """Ends a key; its next use is refused (within seconds in other processes)."""
-    own = {k.access_key for k in store.keys_of(ctx.tx, ctx.actor.space_id, ctx.actor.user_id)}
-    own |= {k.id for k in store.keys_of(ctx.tx, ctx.actor.space_id, ctx.actor.user_id)}
-    if access_or_id not in own:
-        authorize(ctx, Permission.USERS_MANAGE)
+    _own_key(ctx, access_or_id)
     if not store.revoke_key(ctx.tx, ctx.actor.space_id, access_or_id, ctx.now):
         raise NotFound.of("key", access_or_id)
     ctx.after_commit(Effect("identity"))
 
 
+def _own_key(ctx: Ctx[WriteTx], access_or_id: str) -> None:
+    """Whoever changes another's key needs the right to manage users."""
+    own = store.keys_of(ctx.tx, ctx.actor.space_id, ctx.actor.user_id)
+    if not any(access_or_id in (k.access_key, k.id) for k in own):
+        authorize(ctx, Permission.USERS_MANAGE)
+
+
 def relabel_key(ctx: Ctx[WriteTx], access_key: str, label: str) -> None:
+    """Gives a key another label."""
+    _own_key(ctx, access_key)
+    label = check_name(label, field="label") if label else ""
     if not store.relabel_key(ctx.tx, ctx.actor.space_id, access_key, label):
         raise NotFound.of("key", access_key)
 
