@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from quintet.app.events.read import tail_log
 from quintet.app.identity.accounts import SYSTEM
 from quintet.app.queues.entries import Enqueue, enqueue_run, entry_of
 from quintet.app.runs import read, state
@@ -15,6 +16,7 @@ from quintet.app.work import leases, workers
 from quintet.app.work.leases import LeasedRun, Outcome
 from quintet.app.work.workers import WorkerReport
 from quintet.domain.errors import Forbidden, Invalid, NotFound, Precondition
+from quintet.domain.events import LogLine
 from quintet.domain.ids import Id, new_id
 from quintet.domain.runs import Run, RunState
 from quintet.storage.database import Database
@@ -163,6 +165,28 @@ def test_a_stale_token_changes_nothing(db: Database, world: World) -> None:
                 write_as(db, world.actor, leases.finish, got.run.id, token, outcome, "late")
     assert now_is(db, world, got.run.id) == before
     assert read_as(db, world.actor, read.lease_of, got.run.id) == again.lease
+
+
+def test_lines_that_come_again_count_once(db: Database, world: World) -> None:
+    got = leased(db, world)
+    lines = [LogLine(NOW + i, "info", "", f"line {i}") for i in range(5)]
+
+    def report(token: str, start: int | None, first: int, end: int) -> int:
+        return write_as(db, world.actor, leases.report_lines, got.run.id, token, lines[first:end], start)
+
+    assert report(got.lease.token, 0, 0, 2) == 2
+    assert report(got.lease.token, 0, 0, 2) == 0
+    assert report(got.lease.token, 1, 1, 4) == 2
+    assert report(got.lease.token, 4, 4, 5) == 1
+    assert [line.msg for line in read_as(db, world.actor, tail_log, got.run.id)] == [line.msg for line in lines]
+    with pytest.raises(Invalid):
+        report(got.lease.token, -1, 0, 1)
+    # Another attempt prints from the start; who does not count says nothing twice.
+    expire(db, NOW + 2 * MINUTE)
+    again = lease(db, world, now=NOW + 2 * MINUTE)
+    assert again is not None
+    assert report(again.lease.token, 0, 0, 2) == 2
+    assert report(again.lease.token, None, 0, 2) == 2
 
 
 def test_a_dead_workers_run_is_tried_again_and_then_fails(db: Database, world: World) -> None:

@@ -25,7 +25,8 @@ class FakeServer:
         self.beats = 0
         self.stop = False
         self.gone = False
-        self.away = 0
+        self.taken: dict[str, int] = {}
+        self.away = self.mute = 0
         self.idle = asyncio.Event()
 
     def _answer(self) -> None:
@@ -55,9 +56,15 @@ class FakeServer:
         self._answer()
         self.finished.append((run_id, outcome, reason))
 
-    async def logs(self, run_id: str, token: str, lines: Sequence[LogLine]) -> None:
+    async def logs(self, run_id: str, token: str, lines: Sequence[LogLine], start: int) -> None:
         self._answer()
-        self.lines += [line.msg for line in lines]
+        # What the server keeps of lines that come again, because their answer was lost.
+        fresh = lines[max(0, self.taken.get(run_id, 0) - start) :]
+        self.taken[run_id] = start + len(lines)
+        self.lines += [line.msg for line in fresh]
+        if self.mute:
+            self.mute -= 1
+            raise Unreachable("the answer was lost")
 
 
 class FakeExecutor:
@@ -193,10 +200,13 @@ def test_lines_of_a_lost_run_are_dropped_and_others_tried_again() -> None:
         server.away = 2
         await reporting.log([LogLine(1, "info", "kept")])
         assert server.lines == ["kept"]
+        server.mute = 2
+        await reporting.log([LogLine(1, "info", "once"), LogLine(1, "info", "too")])
+        assert server.lines == ["kept", "once", "too"]
         server.gone = True
         await reporting.log([LogLine(1, "info", "dropped")])
         server.gone = False
         await reporting.log([LogLine(1, "info", "dropped too")])
-        assert server.lines == ["kept"]
+        assert server.lines == ["kept", "once", "too"]
 
     asyncio.run(main())

@@ -222,7 +222,10 @@ class QueueEntry:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A worker's right to a run until `expires_at`; whoever holds another `token` may write nothing."""
+    """A worker's right to a run until `expires_at`; whoever holds another `token` may write nothing.
+
+    `lines` is how many lines of what the attempt printed have been taken.
+    """
 
     run_id: Id
     token: str
@@ -230,6 +233,7 @@ class Lease:
     attempt: int
     leased_at: int
     expires_at: int
+    lines: int = 0
 
     @property
     def digest(self) -> str:

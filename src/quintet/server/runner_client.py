@@ -43,7 +43,9 @@ class RunnerClient(Protocol):
 
     async def finish(self, run_id: str, token: str, outcome: str, reason: str) -> None: ...
 
-    async def logs(self, run_id: str, token: str, lines: Sequence[LogLine]) -> None: ...
+    async def logs(self, run_id: str, token: str, lines: Sequence[LogLine], start: int) -> None:
+        """`start`: how many lines of this attempt went before."""
+        ...
 
 
 class HttpRunnerClient:
@@ -80,8 +82,8 @@ class HttpRunnerClient:
         body = {"run_id": run_id, "token": token, "outcome": outcome, "reason": reason}
         await self._post("/finish", body)
 
-    async def logs(self, run_id: str, token: str, lines: Sequence[LogLine]) -> None:
-        body = {"run_id": run_id, "token": token, "lines": [line._asdict() for line in lines]}
+    async def logs(self, run_id: str, token: str, lines: Sequence[LogLine], start: int) -> None:
+        body = {"run_id": run_id, "token": token, "lines": [line._asdict() for line in lines], "start": start}
         await self._post("/logs", body)
 
     async def _post(self, path: str, body: dict[str, Any], seconds: float = CALL_SECONDS) -> dict[str, Any]:
@@ -109,11 +111,14 @@ class Reporting:
         self._client, self._run_id, self._token = client, run_id, token
         self._wait = wait_seconds
         self._gone = False
+        self._sent = 0
 
     async def log(self, lines: Sequence[LogLine]) -> None:
         while not self._gone:
             try:
-                await self._client.logs(self._run_id, self._token, lines)
+                # Counted, so that lines whose answer was lost are not in the log twice.
+                await self._client.logs(self._run_id, self._token, lines, self._sent)
+                self._sent += len(lines)
                 return
             except Unreachable:
                 await asyncio.sleep(self._wait)

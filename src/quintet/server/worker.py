@@ -295,7 +295,7 @@ async def _main(
 
 async def _follow(worker: Worker, parent: int) -> None:
     """Retires the worker when the process that started it is gone, and makes it leave some time after."""
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(PARENT_SECONDS)
     log.warning("the server that started this worker is gone; it goes too, after the run in hand")
     worker.retire()

@@ -261,6 +261,11 @@ def extend_lease(tx: WriteTx, run_id: Id, token: str, expires_at: int) -> bool:
     return tx.write(update(t.leases).where(c.run_id == run_id, c.token == token).values(expires_at=expires_at)) > 0
 
 
+def note_lines(tx: WriteTx, run_id: Id, lines: int) -> None:
+    """How many lines of the attempt have been taken by now."""
+    tx.write(update(t.leases).where(t.leases.c.run_id == run_id).values(lines=lines))
+
+
 def end_lease(tx: WriteTx, run_id: Id, token: str) -> bool:
     """Gives the run back; False, and nothing written, for a stale token."""
     c = t.leases.c

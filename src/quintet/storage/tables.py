@@ -176,6 +176,7 @@ leases = Table(
     "leases", metadata,
     Column("run_id", ID, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True), _text("token"),
     _text("worker"), _count("attempt"), _at("leased_at"), Column("expires_at", BigInteger, nullable=False, index=True),
+    _count("lines"),
 )  # fmt: skip
 workers = Table(
     "workers", metadata, _id(), _ref("space_id", "spaces.id"), Column("name", String(1000), nullable=False),

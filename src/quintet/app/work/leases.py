@@ -140,9 +140,21 @@ def heartbeat(ctx: Ctx[WriteTx], run_id: Id, token: str, seconds: int) -> Beat:
     return Beat(run.stop_requested, expires)
 
 
-def report_lines(ctx: Ctx[WriteTx], run_id: Id, token: str, lines: Sequence[LogLine]) -> int:
-    """Adds what a run printed to its log; how many lines. Precondition for a stale token."""
+def report_lines(
+    ctx: Ctx[WriteTx], run_id: Id, token: str, lines: Sequence[LogLine], start: int | None = None
+) -> int:
+    """Adds what a run printed to its log; how many lines. Precondition for a stale token.
+
+    `start` is how many lines the attempt had printed before these. With it lines count once however often they
+    come: a worker that got no answer sends them again, and cannot know whether they had arrived.
+    """
     run, lease = held_run(ctx, run_id, token)
+    if start is not None:
+        if start < 0:
+            raise Invalid("lines are counted from 0", field="start")
+        end = start + len(lines)
+        lines = lines[max(0, lease.lines - start) :]
+        store.note_lines(ctx.tx, run_id, max(lease.lines, end))
     # The server's own worker serves every space, and here speaks for the one that the run is in.
     there = replace(ctx, actor=replace(ctx.actor, space_id=run.space_id))
     return report_logs(there, run_id, [line._replace(worker=line.worker or lease.worker) for line in lines])

@@ -38,10 +38,13 @@ class LogLine(Struct):
 
 
 class LogsBody(Struct):
+    """`start`: how many lines this attempt had printed before these; with it the same lines may come twice."""
+
     run_id: str
     token: str
     lines: list[LogLine]
     worker: str = ""
+    start: int | None = None
 
 
 class StageBody(Struct):

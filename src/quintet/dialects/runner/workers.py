@@ -105,4 +105,4 @@ async def logs(call: Call) -> dict[str, Any]:
     body: wire.LogsBody = call.body
     run_id = run_id_of(body.run_id)
     lines = [LogLine(line.ts * 1_000, line.level, body.worker, line.msg) for line in body.lines]
-    return {"lines": await call.write(leases.report_lines, run_id, body.token, lines)}
+    return {"lines": await call.write(leases.report_lines, run_id, body.token, lines, body.start)}

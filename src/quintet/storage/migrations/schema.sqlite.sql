@@ -384,6 +384,7 @@ CREATE TABLE leases (
     attempt BIGINT DEFAULT '0' NOT NULL,
     leased_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
+    lines BIGINT DEFAULT '0' NOT NULL,
     CONSTRAINT pk_leases PRIMARY KEY (run_id),
     CONSTRAINT fk_leases_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
 );

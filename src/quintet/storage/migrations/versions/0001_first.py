@@ -317,7 +317,8 @@ def _tables_3() -> None:
     index("experiments", "project_id", "state", name="ix_experiments_project_id")
     op.create_table(
         "leases", need("run_id"), words("token"), words("worker"), count("attempt"), at("leased_at"),
-        at("expires_at"), Foreign(["run_id"], ["runs.id"], name="fk_leases_run_id", ondelete="CASCADE"),
+        at("expires_at"), count("lines"),
+        Foreign(["run_id"], ["runs.id"], name="fk_leases_run_id", ondelete="CASCADE"),
         Primary("run_id", name="pk_leases"),
     )  # fmt: skip
     index("leases", "expires_at")
