@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ingest import make_task
+
 from support import Server, call, keep, median, quintet, timed
 
 RUNS, SERIES, POINTS = 100, 20, 5_000
@@ -48,7 +49,7 @@ def main() -> None:
             "rollups_of_2000_series_through_tasks_get_all_median_ms": round(median(many), 1),
             "single_values_median_ms": round(median(latest), 1),
             "rollups_of_2000_series_use_case_median_ms": round(storage_rollups(Path(folder) / "data", tasks), 2),
-        })  # fmt: skip
+        })
 
 
 def storage_rollups(data: Path, tasks: list[str]) -> float:
@@ -72,8 +73,10 @@ def fill(server: Server) -> list[str]:
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=120)
     headers = {"Content-Type": "application/json-lines", "Authorization": f"Bearer {server.key}"}
     template = [
-        '{"timestamp":%d,"type":"training_stats_scalar","task":"TASK","iter":%d,"metric":"metric %d","variant":"v%d","value":%r}'
-        % (1_795_213_598_260 + i, i, s // 4, s % 4, (i * 7919 % 1000) / 997.0)
+        json.dumps({
+            "timestamp": 1_795_213_598_260 + i, "type": "training_stats_scalar", "task": "TASK", "iter": i,
+            "metric": f"metric {s // 4}", "variant": f"v{s % 4}", "value": (i * 7919 % 1000) / 997.0,
+        })
         for i in range(POINTS)
         for s in range(SERIES)
     ]

@@ -9,7 +9,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from support import PEERS, PYTHON, await_http, call, cpu_seconds, environment, free_port, keep, peer_environment, quintet, stop
+from support import (
+    PEERS,
+    PYTHON,
+    await_http,
+    call,
+    cpu_seconds,
+    environment,
+    free_port,
+    keep,
+    peer_environment,
+    quintet,
+    stop,
+)
 
 ASK = {"model": "mock", "messages": [{"role": "user", "content": "hello there, how are you?"}], "max_tokens": 16}
 SECONDS = 8.0

@@ -44,7 +44,7 @@ def batch(task: str, number: int) -> bytes:
             "timestamp": 1_795_213_598_260 + i, "type": "training_stats_scalar", "task": task, "iter": i,
             "metric": f"metric {s // 4}", "variant": f"variant {s % 4}", "value": (i * 7919 % 1000) / 997.0,
             "allow_locked": False, "model_event": False, "method": "get",
-        })  # fmt: skip
+        })
         for i in range(start, start + PER_BATCH // SERIES)
         for s in range(SERIES)
     ]

@@ -70,7 +70,7 @@ def test_a_test_ends_by_itself_and_deploys_its_winner(db: Database, tmp_path: Pa
         await b.set_up()
         await b.start(auto_deploy=True)
         draw = random.Random(4)
-        for number in range(300):
+        for _asked in range(300):
             item = await b.ask(session_id=new_id())
             await b.rate(item, draw.random() < (0.95 if item.completion == "good" else 0.3))
             now = await b.state()
@@ -79,7 +79,7 @@ def test_a_test_ends_by_itself_and_deploys_its_winner(db: Database, tmp_path: Pa
         assert now.state is ExperimentState.DONE
         assert b.ids[now.winner_id] == "good"
         assert now.p_value < 0.05
-        assert now.feedbacks == number + 1
+        assert now.feedbacks == _asked + 1
         project = await b.core.read(b.world.actor, find_project, b.project)
         assert b.ids[project.default_deployment_id] == "good"
         after = await b.ask()

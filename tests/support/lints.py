@@ -35,7 +35,8 @@ def _check(path: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
             length = node.end_lineno - node.lineno + 1
-            if length > MAX_FUNCTION:
+            # A migration is a list of tables: it has no logic that a reader could lose in its length.
+            if length > MAX_FUNCTION and "migrations" not in path.parts:
                 yield f"{where}:{node.lineno}: function-too-long: '{node.name}' has {length} lines"
     yield from _engine_names(path, where, text)
     yield from _commits(path, where, text)

@@ -16,7 +16,8 @@ COLOURS = ("#2563eb", "#dc2626", "#059669", "#9333ea", "#d97706")
 STYLE = """
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8884 }
+table { border-collapse: collapse; width: 100% }
+td, th { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8884 }
 td.n { text-align: right; font-variant-numeric: tabular-nums } svg { width: 100%; height: auto } pre { overflow: auto }
 svg text { fill: currentColor; font: 12px system-ui } .axis { stroke: currentColor; opacity: .4 }
 """
@@ -138,7 +139,8 @@ def _accuracies(evaluations: dict[str, Any]) -> str:
         _, top = frame.at((number, high))
         _, bottom = frame.at((number, low))
         colour = COLOURS[number % len(COLOURS)]
-        body.append(f"<path stroke='{colour}' stroke-width=2 d='M{x} {top}V{bottom}'/><circle cx={x} cy={y} r=5 fill='{colour}'/>")
+        body.append(f"<path stroke='{colour}' stroke-width=2 d='M{x} {top}V{bottom}'/>")
+        body.append(f"<circle cx={x} cy={y} r=5 fill='{colour}'/>")
         body.append(f"<text x={x + 10} y={y - 6}>{html.escape(name)} {found['accuracy']:.1%}</text>")
     return frame.wrap("".join(body))
 

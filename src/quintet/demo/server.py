@@ -121,10 +121,14 @@ class DemoServer:
         """What the clients need to find the server, and nothing of the user's own configuration."""
         home = self.data.parent / "client-home"
         home.mkdir(parents=True, exist_ok=True)
+        # The SDK looks at the git repository in a thread while it forks its reporting process; a fork in the middle
+        # of that thread's own fork leaves it waiting for ever. Looking first and forking then avoids it.
+        (home / "clearml.conf").write_text("sdk { development { vcs_repo_detect_async: false } }\n")
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")}
         return {
             **keep,
             "HOME": str(home),
+            "CLEARML_CONFIG_FILE": str(home / "clearml.conf"),
             "CLEARML_API_HOST": self.url,
             "CLEARML_WEB_HOST": self.url,
             "CLEARML_FILES_HOST": f"{self.url}/files",

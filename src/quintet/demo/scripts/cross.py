@@ -16,7 +16,7 @@ def main() -> None:
     model: dict[str, Any] = {}
     found = adaptive.models.get(name)
     model["adaptive"] = {"id": str(found.id), "key": found.key, "online": found.online.value} if found else None
-    tracked = [m for m in Model.query_models(model_name=name)]
+    tracked = list(Model.query_models(model_name=name))
     model["clearml"] = {"id": tracked[0].id, "name": tracked[0].name, "task": tracked[0].task} if tracked else None
     listed = {str(getattr(m, "identifier", None) or m.id): m for m in stack.models.list()}
     model["llama_stack"] = {"identifier": name, "type": "model"} if name in listed else None
