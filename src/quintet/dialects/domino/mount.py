@@ -12,6 +12,8 @@ from quintet.dialects.domino import (
     gateway,
     gateway_calls,
     jobs,
+    mlflow_models,
+    mlflow_runs,
     people,
     projects,
     registered_models,
@@ -24,8 +26,8 @@ from quintet.dialects.kit.mount import Mount
 from quintet.dialects.kit.rest import Coverage
 
 HANDLERS = (
-    billing, compute, cost, data_sources, datasets, gateway, gateway_calls, jobs, people, projects,
-    registered_models, system, versions,
+    billing, compute, cost, data_sources, datasets, gateway, gateway_calls, jobs, mlflow_models, mlflow_runs, people,
+    projects, registered_models, system, versions,
 )  # fmt: skip
 """The modules whose import binds the operations."""
 

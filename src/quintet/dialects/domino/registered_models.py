@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from quintet.app.models.described import describe_model, find_named, list_described, shown_name
@@ -35,17 +36,24 @@ ORDERS = {
 }
 
 
-def search_of(call: Call) -> ModelFilter:
-    """What the query's `searchPattern` and project ask for: MLflow's filter on the name, or a part of it."""
-    text = (call.query.get("searchPattern") or "").strip()
-    project = call.query.get("projectId")
-    projects = (own_id(project, "project"),) if project else None
-    discoverable = True if call.query.get("globallyDiscoverable") else None
+def name_filter(text: str) -> ModelFilter:
+    """Models by MLflow's filter on the name (`name = 'x'`, `name LIKE '%x%'`), or by a part of it."""
+    text = text.strip()
     if (equal := _EQUAL.fullmatch(text)) is not None:
-        return ModelFilter(project_ids=projects, names=(equal["name"],), archived=False, discoverable=discoverable)
+        return ModelFilter(names=(equal["name"],), archived=False)
     if (like := _LIKE.fullmatch(text)) is not None:
         text = like["part"].strip("%")
-    return ModelFilter(project_ids=projects, search=text or None, archived=False, discoverable=discoverable)
+    return ModelFilter(search=text or None, archived=False)
+
+
+def search_of(call: Call) -> ModelFilter:
+    """What the query asks for."""
+    project = call.query.get("projectId")
+    return replace(
+        name_filter(call.query.get("searchPattern") or ""),
+        project_ids=(own_id(project, "project"),) if project else None,
+        discoverable=True if call.query.get("globallyDiscoverable") else None,
+    )
 
 
 def order_of(text: str | None) -> tuple[str, bool]:
