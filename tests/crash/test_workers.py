@@ -69,6 +69,7 @@ def test_runs_of_killed_workers_are_tried_again_or_failed(make_server: Callable[
     done = server.until_state(again, *ENDED)
     assert (done.state, done.attempt, done.error) == (RunState.COMPLETED, 2, None)
     assert said(server, again) == ["done in attempt 2"]
+    until(lambda: not list((server.data / "work").glob("*/*")), 5)
 
     # Had a job lived on, it could not have written into the attempt after it.
     for _, _, token in jobs:
@@ -113,6 +114,7 @@ def test_a_run_outlives_the_server_that_gave_it(make_server: Callable[..., Serve
     [series] = server.use(get_rollups, [run_id])[run_id]
     assert (series.count, series.last_iter, series.last_value) == (steps, steps - 1, (steps - 1) / 4)
     assert [line for line in said(server, run_id) if line.startswith("line ")] == [f"line {i}" for i in range(steps)]
+    assert not list((server.data / "work").glob("*/*"))
     # The worker of the first server goes after the run: the second one has brought its own.
     until(lambda: not alive(worker), 10)
     assert worker not in server.worker_pids()

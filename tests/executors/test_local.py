@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from quintet.executors.local.executor import LocalExecutor, ended, environment
 from quintet.executors.local.lines import MAX_LINE, LineSplitter
+from quintet.executors.local.scratch import held, sweep
 from quintet.ports.executor import End, Ended, Job, LogLine
 
 
@@ -174,6 +176,24 @@ asyncio.run(LocalExecutor().execute(job, Printing(), asyncio.Event()))
         return pid
 
     assert not alive(asyncio.run(main()))
+
+
+def test_folders_of_killed_workers_are_swept_up_and_no_others(tmp_path: Path) -> None:
+    killed = """
+import os, sys
+from pathlib import Path
+from quintet.executors.local.scratch import held
+with held(Path(sys.argv[1])):
+    (Path(sys.argv[1]) / "big").write_text("x")
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path / "r1-1")], check=False)
+    (tmp_path / "own").mkdir()
+    with held(tmp_path / "r2-1"):
+        assert (tmp_path / "r1-1" / "big").exists()
+        assert (sweep(tmp_path), sweep(tmp_path)) == (1, 0)
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["own", "r2-1", "r2-1.lock"]
+    assert [p.name for p in tmp_path.iterdir()] == ["own"]
 
 
 def test_a_job_does_not_see_the_workers_secrets(tmp_path: Path) -> None:

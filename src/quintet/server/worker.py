@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from quintet.executors.local.executor import LocalExecutor
+from quintet.executors.local.scratch import sweep
 from quintet.ports.executor import End, Ended, Executor, Job
 from quintet.server.runner_client import Gone, HttpRunnerClient, Refused, Reporting, RunnerClient, Unreachable
 
@@ -274,6 +275,7 @@ async def _main(
     parent: int | None,
 ) -> int:
     loop = asyncio.get_running_loop()
+    sweep(work_dir)
     async with HttpRunnerClient(url, key) as client:
         worker = Worker(
             client, LocalExecutor(), url=url, name=name, queues=queues, work_dir=work_dir, lease_seconds=lease_seconds

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
 from collections import deque
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from quintet.executors.local.lines import LineSplitter
+from quintet.executors.local.scratch import held
 from quintet.ports.executor import End, Ended, Job, LogLine, Reporter
 
 GRACE_SECONDS = 10.0
@@ -49,11 +49,16 @@ class LocalExecutor:
         Exit code 0 is COMPLETED; 143, or any other after `stop`, STOPPED; everything else FAILED, with the last
         line of stderr as the reason.
         """
-        try:
-            prepare(job)
-            process = await _start(job)
-        except OSError as error:
-            return Ended(End.FAILED, f"the job cannot be started: {error.strerror or error}")
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(held(job.work_dir))
+                _write_files(job)
+                process = await _start(job)
+            except OSError as error:
+                return Ended(End.FAILED, f"the job cannot be started: {error.strerror or error}")
+            return await self._carry_out(process, reporter, stop)
+
+    async def _carry_out(self, process: asyncio.subprocess.Process, reporter: Reporter, stop: asyncio.Event) -> Ended:
         pump = _Pump(reporter)
         reading = asyncio.gather(pump.read(process.stdout, "info"), pump.read(process.stderr, "warning"))
         sending = asyncio.ensure_future(pump.send())
@@ -70,7 +75,6 @@ class LocalExecutor:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-            shutil.rmtree(job.work_dir, ignore_errors=True)
         return ended(process.returncode or 0, asked=asked, last=pump.last_error)
 
     async def _wait(self, process: asyncio.subprocess.Process, stop: asyncio.Event) -> bool:
@@ -100,10 +104,7 @@ async def _exit(process: asyncio.subprocess.Process) -> None:
             await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(process.wait())), 0.5)
 
 
-def prepare(job: Job) -> None:
-    """An empty `work_dir` with the job's files in it."""
-    shutil.rmtree(job.work_dir, ignore_errors=True)
-    job.work_dir.mkdir(parents=True)
+def _write_files(job: Job) -> None:
     for name, text in job.files.items():
         # A name is a name, not a way out of the folder.
         (job.work_dir / Path(name).name).write_text(text, encoding="utf-8")
