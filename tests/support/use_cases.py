@@ -5,6 +5,7 @@ For tests of rules that hold for all of them: a new use case is covered on the d
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import importlib
@@ -165,10 +166,8 @@ def attempt(
             outcome.append(Outcome("done", tuple(actor.asked), repr(result)))
         raise _Undo
 
-    try:
+    with contextlib.suppress(_Undo):
         db.write(typing.cast("Callable[[WriteTx], None]", work))
-    except _Undo:
-        pass
     return outcome[0]
 
 
