@@ -313,3 +313,40 @@ def test_data_sources_keep_their_secrets_and_say_who_did_what(server: ServerHand
     kinds = ["DeleteDataSource", "DataSourceChangeOfPermissions", "CreateDataSource"]
     assert [e["eventKind"] for e in events] == kinds
     refused(server, 403, "GET", "/api/datasource/v1/audit", key=key)
+
+
+def test_repositories_and_shared_datasets_are_kept_with_the_project(server: ServerHandle) -> None:
+    one, two = project_of(server), project_of(server)
+    root = f"/api/projects/v1/projects/{one.id}"
+    body = {"uri": "https://git.example.org/team/code", "serviceProvider": "GitLab"}
+    made = ok(server, "POST", f"{root}/repositories", body)["repository"]
+    assert (made["name"], made["serviceProvider"]) == ("code", "gitLab")
+    assert ok(server, "GET", f"{root}/repositories")["repositories"] == [made]
+    ok(server, "DELETE", f"{root}/repositories/{made['id']}")
+    refused(server, 404, "DELETE", f"{root}/repositories/{made['id']}")
+
+    body = {"name": fresh("shared"), "projectId": two.id}
+    dataset = ok(server, "POST", "/api/datasetrw/v1/datasets", body)["dataset"]["id"]
+    entry = ok(server, "POST", f"{root}/shared-datasets", {"datasetId": dataset})["dataset"]
+    assert entry == {"projectId": one.id, "sharedDatasetIds": [dataset]}
+    own = f"/api/projects/v1/projects/{two.id}/shared-datasets"
+    refused(server, 400, "POST", own, {"datasetId": dataset})
+    ok(server, "DELETE", f"{root}/shared-datasets/{dataset}")
+    assert ok(server, "GET", f"{root}/shared-datasets")["dataset"]["sharedDatasetIds"] == []
+
+
+def test_a_job_works_towards_goals_of_its_project(server: ServerHandle) -> None:
+    project = project_of(server)
+    run = run_of(server, project)
+    server.core.write_now(server.admin, start_run, run.id)
+    made = {"title": "beat it", "description": ""}
+    goal = ok(server, "POST", f"/api/projects/v1/projects/{project.id}/goals", made)["goal"]
+    path = f"/api/jobs/v1/goals?jobId={run.id}"
+    linked = ok(server, "POST", path, {"goalId": goal["id"], "projectId": project.id})["goal"]
+    assert (linked["title"], linked["jobId"]) == ("beat it", run.id)
+    assert ok(server, "GET", path)["goals"] == [linked]
+    assert ok(server, "GET", f"/api/jobs/beta/jobs/{run.id}")["job"]["goalIds"] == [goal["id"]]
+    unlink = f"/api/jobs/v1/goals/{goal['id']}?jobId={run.id}&projectId={project.id}"
+    ok(server, "DELETE", unlink)
+    refused(server, 404, "DELETE", unlink)
+    refused(server, 404, "POST", path, {"goalId": "0" * 24})

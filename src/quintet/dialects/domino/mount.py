@@ -11,10 +11,12 @@ from quintet.dialects.domino import (
     datasets,
     gateway,
     gateway_calls,
+    job_goals,
     jobs,
     mlflow_models,
     mlflow_runs,
     people,
+    project_links,
     projects,
     registered_models,
     system,
@@ -26,8 +28,8 @@ from quintet.dialects.kit.mount import Mount
 from quintet.dialects.kit.rest import Coverage
 
 HANDLERS = (
-    billing, compute, cost, data_sources, datasets, gateway, gateway_calls, jobs, mlflow_models, mlflow_runs, people,
-    projects, registered_models, system, versions,
+    billing, compute, cost, data_sources, datasets, gateway, gateway_calls, job_goals, jobs, mlflow_models,
+    mlflow_runs, people, project_links, projects, registered_models, system, versions,
 )  # fmt: skip
 """The modules whose import binds the operations."""
 
