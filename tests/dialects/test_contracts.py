@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +32,8 @@ SHAPES = sorted({operation.shape for operation in OPERATIONS})
 
 
 @pytest.fixture(scope="module")
-def wire(server: ServerHandle) -> Iterator[Connection]:
-    yield Connection(server)
+def wire(server: ServerHandle) -> Connection:
+    return Connection(server)
 
 
 def _of(shape: str, *, bound: bool | None = None) -> list[Operation]:
@@ -94,7 +93,12 @@ def test_only_these_operations_need_no_key() -> None:
     assert {o.id for o in OPERATIONS if o.public} == PUBLIC
 
 
-NOT_SERVED = {"clearml": (501, "0"), "graphql": (200, "unsupported"), "mlflow": (501, "NOT_IMPLEMENTED"), "domino": (501, "")}
+NOT_SERVED = {
+    "clearml": (501, "0"),
+    "graphql": (200, "unsupported"),
+    "mlflow": (501, "NOT_IMPLEMENTED"),
+    "domino": (501, ""),
+}
 
 
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if _of(shape, bound=False)])
@@ -141,15 +145,16 @@ class Write:
 
 
 WRITES = (
-    Write("adaptive", "/api/v1/chat/completions", {"model": "m", "messages": 5}, "messages", {"model": "m"}, "messages"),
+    Write("adaptive", "/api/v1/chat/completions", {"model": "m", "messages": 5}, "messages",
+          {"model": "m"}, "messages"),
     Write("adaptive", "/api/v1/feedback", {"metric": 5}, "metric", {"metric": "m"}, "value"),
     Write("clearml", "/v2.34/tasks.create", {"name": 5, "type": "training"}, "name"),
     Write("clearml", "/v2.34/queues.create", {"name": ["x"]}, "name", {}, "name"),
     Write("clearml", "/v2.34/models.create", {"name": "a", "uri": {}}, "uri", {"name": "a"}, "uri"),
     Write("domino", "/api/projects/beta/projects", {"name": 5}, "name", {"description": ""}, "name"),
     Write("domino", "/api/registeredmodels/v1", {"modelName": []}, "modelName", {"description": ""}, "modelName"),
-    Write("llama_stack", "/v1/chat/completions", {"model": "m", "messages": "hi"}, "messages", {"model": "m"}, "messages",
-          limit=64 << 20),
+    Write("llama_stack", "/v1/chat/completions", {"model": "m", "messages": "hi"}, "messages",
+          {"model": "m"}, "messages", limit=64 << 20),
     Write("llama_stack", "/v1beta/datasets", {"purpose": 1, "source": {"type": "rows"}}, "purpose",
           {"purpose": "eval/messages-answer"}, "source", limit=64 << 20),
     Write("inference", "/inference/v1/benchmarks", {"name": 1}, "name", {"name": "b"}, "description"),
@@ -309,7 +314,13 @@ def test_llama_stack_refuses_ids_of_another_kind(wire: Connection, things: Thing
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("trainings", "project"), ("chats", "persona"), ("personas", "chat"), ("benchmarks", "dataset"), ("spaces", "run")],
+    [
+        ("trainings", "project"),
+        ("chats", "persona"),
+        ("personas", "chat"),
+        ("benchmarks", "dataset"),
+        ("spaces", "run"),
+    ],
 )
 def test_inference_refuses_ids_of_another_kind(wire: Connection, things: Things, path: str, name: str) -> None:
     said = refusal("inference", wire.ask("GET", _prefix(f"/inference/v1/{path}/{getattr(things, name)}")))

@@ -33,7 +33,7 @@ from quintet.dialects.llama_stack.binder import binder as llama_stack_binder
 from quintet.dialects.runner import mount as runner_mount
 from quintet.dialects.runner.binder import binder as runner_binder
 
-__all__ = ["COVERAGE", "OPERATIONS", "Connection", "Operation", "Refusal", "refusal"]
+__all__ = ["COVERAGE", "OPERATIONS", "Connection", "Operation", "Refusal", "refusal", "variables"]
 
 COVERAGE: dict[str, Callable[[], Coverage]] = {
     "adaptive": adaptive_mount.coverage,
@@ -132,6 +132,8 @@ def graphql_value(kind: Any, name: str, known: Mapping[str, Any]) -> Any:
     """A value of an input type: what is known by the field's name, else the least that is valid."""
     if isinstance(kind, GraphQLNonNull):
         kind = kind.of_type
+    if isinstance(known.get(name), dict):
+        return known[name]
     if hasattr(kind, "of_type"):
         return [graphql_value(kind.of_type, name, known)]
     if hasattr(kind, "fields"):
@@ -189,15 +191,16 @@ class Connection:
 
     def call(self, operation: Operation, key: str | None = "") -> Reply:
         """The operation with nothing in it but what names it."""
-        body = {"query": operation.document, "variables": {}} if operation.document else None
+        body: Any = None
         if operation.document:
-            body = {"query": operation.document, "variables": _variables(operation, {})}
+            body = {"query": operation.document, "variables": variables(operation, {})}
         elif operation.method not in ("GET", "DELETE"):
             body = {}
         return self.ask(operation.method, operation.filled(), body, key=key)
 
 
-def _variables(operation: Operation, known: Mapping[str, Any]) -> dict[str, Any]:
+def variables(operation: Operation, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for the arguments of a root field."""
     return {name: graphql_value(argument.type, name, known) for name, argument in operation.body.items()}
 
 
