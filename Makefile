@@ -48,15 +48,26 @@ postgres:
 	@test -x /usr/lib/postgresql/15/bin/initdb || command -v initdb >/dev/null || \
 		{ echo 'installing PostgreSQL 15'; apt-get update -qq && apt-get install -y -qq postgresql-15; }
 
-bench: setup  ## speed and memory beside peers, written to benchmarks/RESULTS.md
+bench: setup .venv-peers/.done .venv-gateway/.done  ## speed and memory beside peers, written to benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py
 
 schema: setup  ## the first migration and the dumps of the schema, from the tables in the code
 	$(BIN)/python tests/support/make_migration.py
+
+# The peers, each in an environment of its own; MLflow dropped its stand-alone gateway after 3.4.
+.venv-peers/.done:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install -q --disable-pip-version-check 'mlflow==3.17.2' 'litellm[proxy]'
+	touch $@
+
+.venv-gateway/.done:
+	$(PYTHON) -m venv .venv-gateway
+	.venv-gateway/bin/pip install -q --disable-pip-version-check 'mlflow[gateway]==3.4.0'
+	touch $@
 
 format: setup
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) quintet-demo
+	rm -rf $(VENV) $(CLIENTS) .venv-peers .venv-gateway quintet-demo

@@ -116,7 +116,7 @@ def litellm(base: str) -> dict[str, Any]:
 
 
 def mlflow(base: str) -> dict[str, Any]:
-    """MLflow's gateway, one worker; it asks for no key and logs nothing."""
+    """MLflow's gateway, one worker; it asks for no key and logs nothing. 3.4 is the last line that still starts one."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
@@ -125,7 +125,7 @@ def mlflow(base: str) -> dict[str, Any]:
             f"      name: mock\n      config:\n        openai_api_key: sk-bench\n        openai_api_base: {base}\n"
         )
         process = subprocess.Popen(
-            [f"{PEERS}/mlflow", "gateway", "start", "--config-path", str(config), "--host", "127.0.0.1",
+            [f"{GATEWAY}/mlflow", "gateway", "start", "--config-path", str(config), "--host", "127.0.0.1",
              "--port", str(port), "--workers", "1"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, env=peer_environment(), start_new_session=True,
         )  # fmt: skip

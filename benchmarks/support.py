@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 PYTHON = str(ROOT / ".venv/bin/python")
 PEERS = str(ROOT / ".venv-peers/bin")
+GATEWAY = str(ROOT / ".venv-gateway/bin")
 RESULTS = HERE / "results.json"
 
 
