@@ -97,7 +97,6 @@ def main(ctx: RecipeContext) -> None:
 """
 
 
-@pytest.mark.slow
 def test_a_run_outlives_the_server_that_gave_it(make_server: Callable[..., Server]) -> None:
     server = make_server(workers=1, lease_seconds=10)
     steps = 250
