@@ -122,8 +122,10 @@ class DemoServer:
         home = self.data.parent / "client-home"
         home.mkdir(parents=True, exist_ok=True)
         # The SDK looks at the git repository in a thread while it forks its reporting process; a fork in the middle
-        # of that thread's own fork leaves it waiting for ever. Looking first and forking then avoids it.
-        (home / "clearml.conf").write_text("sdk { development { vcs_repo_detect_async: false } }\n")
+        # of that thread's own fork leaves it waiting for ever. Looking first avoids it, and so does reporting from a
+        # thread, which also closes a task at once: the reporting process is only heard every five seconds.
+        settings = "sdk { development { vcs_repo_detect_async: false, report_use_subprocess: false } }"
+        (home / "clearml.conf").write_text(f"{settings}\n")
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")}
         return {
             **keep,
