@@ -11,7 +11,8 @@ import pytest
 from tests.crash.processes import Server
 from tests.support.databases import Cluster
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc and limits what a process may write")
+# They look into /proc, and limit what another process may write.
+collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
 
 
 @pytest.fixture
