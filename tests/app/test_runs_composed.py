@@ -12,10 +12,12 @@ from quintet.app.models.registry import CreateModel
 from quintet.app.runs import compose
 from quintet.app.runs.compose import RunEdit
 from quintet.app.runs.create import CloneRun
+from quintet.app.runs.edit import edit_run
 from quintet.app.runs.parts import NewArtifact, add_artifacts
 from quintet.app.runs.read import RunFilter, artifacts_of, get_run
+from quintet.app.runs.state import start_run
 from quintet.app.runs.views import ALL_PARTS, Order, Part, RunSearch, search_runs, view_run
-from quintet.domain.errors import Forbidden, NotFound, Precondition
+from quintet.domain.errors import Forbidden, Invalid, NotFound, Precondition
 from quintet.domain.models import ModelFormat, ModelKind
 from quintet.domain.runs import RunState
 from quintet.domain.series import PointBatch
@@ -188,3 +190,24 @@ def test_a_model_is_not_published_where_its_run_cannot_be(db: Database, world: W
         write_as(db, world.actor, links.publish_with_run, model.id, publish_run=True)
     assert not read_as(db, world.actor, registry.find_model, model.id).ready
     assert read_as(db, world.actor, artifacts_of, run.id) == []
+
+
+# -- text that one of the databases cannot hold ---------------------------------------------------------------------
+
+
+def test_text_that_cannot_be_stored_is_refused_on_both_databases(db: Database, world: World) -> None:
+    run = make_run(db, world, state=RunState.CREATED)
+    for changes in ({"comment": "a\x00b"}, {"tags": ("a\x00",)}, {"type": "\x00"}):
+        with pytest.raises(Invalid, match="cannot be stored") as refused:
+            write_as(db, world.actor, edit_run, run.id, changes)
+        assert refused.value.field == next(iter(changes))
+    with pytest.raises(Invalid, match="cannot be stored"):
+        write_as(db, world.actor, start_run, run.id, message="a\x00b")
+    assert read_as(db, world.actor, get_run, run.id).state is RunState.CREATED
+
+
+def test_parameters_with_any_character_come_back(db: Database, world: World) -> None:
+    run = make_run(db, world, state=RunState.CREATED)
+    params = {"a": {"n": {"value": "zero \x00 and é"}}}
+    write_as(db, world.actor, edit_run, run.id, {"params": params})
+    assert read_as(db, world.actor, get_run, run.id).params == params

@@ -52,7 +52,7 @@ def create_run(ctx: Ctx[WriteTx], cmd: CreateRun) -> Run:
         raise Forbidden("the token of a run may make only children of that run")
     if not 1 <= cmd.max_attempts <= MAX_ATTEMPTS:
         raise Invalid(f"'max_attempts' is 1 to {MAX_ATTEMPTS}", field="max_attempts")
-    for name in ("params", "configuration", "script", "container", "tags", "system_tags"):
+    for name in ("comment", "type", "params", "configuration", "script", "container", "tags", "system_tags"):
         CHECKS[name](name, getattr(cmd, name))
     check_project(ctx, cmd.project_id)
     if cmd.parent_id is not None:

@@ -13,6 +13,7 @@ from quintet.domain.errors import Invalid, NotFound, Precondition
 from quintet.domain.ids import Id
 from quintet.domain.projects import check_name
 from quintet.domain.runs import JsonObject, Run, RunKind, RunState
+from quintet.domain.series import storable
 from quintet.storage import projects as project_store
 from quintet.storage import runs as store
 from quintet.storage.tx import ReadTx, WriteTx
@@ -30,6 +31,8 @@ NESTED = frozenset({"params", "configuration", "detail"})
 def _text(name: str, value: Any) -> None:
     if not isinstance(value, str):
         raise Invalid(f"'{name}' must be text", field=name)
+    if not storable(value):
+        raise Invalid(f"'{name}' holds a character that cannot be stored", field=name)
 
 
 def _object(name: str, value: Any) -> None:
@@ -47,6 +50,8 @@ def _objects(name: str, value: Any) -> None:
 def _tags(name: str, value: Any) -> None:
     if not isinstance(value, tuple | list) or not all(isinstance(tag, str) for tag in value):
         raise Invalid(f"'{name}' must be a list of texts", field=name)
+    for tag in value:
+        _text(name, tag)
 
 
 def _optional(check: Callable[[str, Any], None]) -> Callable[[str, Any], None]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from quintet.app.context import Ctx, Effect
 from quintet.app.leftovers import leave
+from quintet.app.runs.edit import CHECKS
 from quintet.app.runs.read import locked_run
 from quintet.domain.errors import Precondition
 from quintet.domain.ids import Id
@@ -38,6 +39,8 @@ def move(
     **changes: Any,
 ) -> Run:
     """Puts a run that is held into `state`, with further `changes`; Precondition where the table forbids it."""
+    CHECKS["status_reason"]("status_reason", reason)
+    CHECKS["status_message"]("status_message", message)
     moved = run.move_to(state, at=ctx.now, reason=reason, message=message, force=force)
     if run.state is RunState.RUNNING and state is RunState.RUNNING:
         moved = replace(moved, stop_requested=run.stop_requested)
