@@ -173,6 +173,12 @@ def test_models_of_other_apis_are_in_the_registry_and_back(server: ServerHandle)
     found = ok(server, "GET", f"{API}/model-versions/search?filter=name%3D'{name}'")["model_versions"]
     assert [v["version"] for v in found] == ["1"]
 
+    path = f"{API}/registered-models/search?filter=name%20%3D%20'{name}'%20AND%20tag.%60mlflow.prompt.is_prompt%60"
+    assert len(ok(server, "GET", f"{path}%20!%3D%20'true'")["registered_models"]) == 1
+    assert ok(server, "GET", f"{path}%20%3D%20'true'")["registered_models"] == []
+    strange = f"{API}/registered-models/search?filter=colour%3D'x'"
+    assert "filter" in failed(server, 400, "INVALID_PARAMETER_VALUE", "GET", strange)
+
     mine = fresh("mlflow-model")
     ok(server, "POST", f"{API}/registered-models/create", {"name": mine, "tags": [{"key": "a", "value": "b"}]})
     source = {"name": mine, "source": "s3://bucket/model", "run_id": version["run_id"]}

@@ -283,6 +283,7 @@ def test_environments_have_numbered_revisions(server: ServerHandle) -> None:
     ok(server, "PATCH", f"{root}/{made['id']}/revisions/{revision['id']}", {"isRestricted": True})
     found = ok(server, "GET", f"/api/environments/v1/environments/{made['id']}")["environment"]
     assert found["restrictedRevision"]["id"] == revision["id"]
+    assert found["owner"]["username"] == "admin@quintet.local"
     _, key = member(server)
     refused(server, 403, "DELETE", f"/api/environments/v1/environments/{made['id']}", key=key)
     ok(server, "DELETE", f"/api/environments/v1/environments/{made['id']}")
@@ -350,3 +351,34 @@ def test_a_job_works_towards_goals_of_its_project(server: ServerHandle) -> None:
     ok(server, "DELETE", unlink)
     refused(server, 404, "DELETE", unlink)
     refused(server, 404, "POST", path, {"goalId": "0" * 24})
+
+
+def test_older_routes_lead_to_the_same_jobs_and_projects(server: ServerHandle) -> None:
+    project, tag = project_of(server), fresh("bulk")
+    query = f"ownerName=admin@quintet.local&projectName={project.name}"
+    found = ok(server, "GET", f"/v4/gateway/projects/findProjectByOwnerAndName?{query}")
+    assert (found["id"], found["visibility"]) == (project.id, "Private")
+    refused(server, 404, "GET", "/v4/gateway/projects/findProjectByOwnerAndName?ownerName=x&projectName=y")
+    assert project.id in [p["id"] for p in ok(server, "GET", "/v4/gateway/projects?relationship=Owned")]
+    assert server.admin.user_id in [u["id"] for u in ok(server, "GET", "/v4/users")]
+
+    made = ok(server, "POST", "/v4/jobs/start", {"projectId": project.id, "commandToRun": "true", "title": "t"})
+    assert made["statuses"]["executionStatus"] == "Queued"
+    assert [j["id"] for j in ok(server, "GET", f"/v4/jobs?projectId={project.id}")["jobs"]] == [made["id"]]
+    assert ok(server, "GET", f"/v4/jobs?projectId={project.id}&status=running")["jobs"] == []
+    stopped = ok(server, "POST", "/v4/jobs/stop", {"projectId": project.id, "jobId": made["id"]})
+    assert stopped["statuses"] == ok(server, "GET", f"/v4/jobs/{made['id']}")["statuses"]
+    assert (stopped["statuses"]["executionStatus"], stopped["statuses"]["isCompleted"]) == ("Stopped", True)
+    assert refused(server, 400, "GET", f"/v4/jobs?projectId={project.id}&page_no=0").startswith("page_no")
+
+    ok(server, "POST", "/api/cost/v1/billingtags", {"billingTags": [tag]})
+    other = project_of(server)
+    wanted = [{"projectId": p.id, "billingTag": {"tag": tag}} for p in (project, other)]
+    path = "/v4/projects/billingtags/projects"
+    broken = [*wanted, {"projectId": "0" * 24, "billingTag": {"tag": tag}}]
+    refused(server, 404, "POST", path, {"projectsBillingTags": broken})
+    assert ok(server, "GET", f"{path}?billingTag={tag}")["totalMatches"] == 0
+    ok(server, "POST", path, {"projectsBillingTags": wanted})
+    page = ok(server, "GET", f"{path}?billingTag={tag}&pageSize=1&offset=1")
+    assert (page["totalMatches"], [p["id"] for p in page["page"]]) == (2, [other.id])
+    assert ok(server, "GET", "/v4/cost/billingtagSettings/mode") == {"mode": "optional"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,6 +47,11 @@ def set_tag_policy(ctx: Ctx[WriteTx], mode: TagMode | None, notifications: bool 
     put_setting(ctx, SETTING, {"mode": str(new.mode), "notifications": new.notifications})
     note(ctx, "billing.policy", "space", ctx.actor.space_id, mode=str(new.mode))
     return new
+
+
+def book_projects(ctx: Ctx[WriteTx], tags: Sequence[tuple[str, str | None]]) -> list[Project]:
+    """Books several projects, all of them or none."""
+    return [book_project(ctx, project, tag) for project, tag in tags]
 
 
 def book_project(ctx: Ctx[WriteTx], project: str, tag: str | None) -> Project:

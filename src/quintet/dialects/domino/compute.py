@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,11 +20,14 @@ from quintet.app.compute.catalog import (
     put_tier,
 )
 from quintet.app.documents import Document
+from quintet.app.identity.accounts import get_users
 from quintet.dialects.domino.binder import binder
 from quintet.dialects.domino.envelope import Body, choices, chosen, enveloped, own_id, paged, path_id, wanted_page, when
+from quintet.dialects.domino.people import user_name
 from quintet.dialects.domino.projects import done
 from quintet.dialects.kit.call import Call
 from quintet.domain.errors import Invalid, NotFound
+from quintet.domain.identity import User
 from quintet.domain.ids import new_id
 
 JsonObject = dict[str, Any]
@@ -181,7 +185,7 @@ class RevisionChanges(Body):
     is_restricted: bool
 
 
-def environment_shown(item: Document) -> JsonObject:
+def environment_shown(item: Document, owner: User | None) -> JsonObject:
     """EnvironmentV1."""
     data = item.data
     revisions = [_revision(r) for r in data["revisions"]]
@@ -192,7 +196,7 @@ def environment_shown(item: Document) -> JsonObject:
         "visibility": data["visibility"],
         "archived": item.deleted_at is not None,
         "isCurated": data["isCurated"],
-        "owner": {"id": item.created_by, "ownerType": "individual", "username": ""},
+        "owner": {"id": item.created_by, "ownerType": "individual", "username": user_name(owner)},
         "latestRevision": revisions[-1],
         "selectedRevision": revisions[-1],
         "restrictedRevision": restricted,
@@ -218,7 +222,12 @@ def _new_revision(number: int, body: NewEnvironment | NewRevision) -> JsonObject
 async def environments(call: Call) -> object:
     page = wanted_page(call)
     found, total = await call.read(list_entries, ENVIRONMENT, page.limit, page.offset)
-    return paged(call, "environments", [environment_shown(e) for e in found], total, page)
+    return paged(call, "environments", await _environments(call, found), total, page)
+
+
+async def _environments(call: Call, found: Sequence[Document]) -> list[JsonObject]:
+    users = await call.read(get_users, list({e.created_by for e in found if e.created_by is not None}))
+    return [environment_shown(e, users.get(e.created_by) if e.created_by else None) for e in found]
 
 
 @binder.op(f"POST {ENVIRONMENTS}", body=NewEnvironment)
@@ -230,13 +239,14 @@ async def create_environment(call: Call) -> object:
         "name": body.name, "visibility": chosen(body.visibility, VISIBILITIES, "visibility"),
         "description": body.description, "isCurated": body.is_curated, "revisions": [_new_revision(1, body)],
     }  # fmt: skip
-    return enveloped(call, environment=environment_shown(await call.write(put_environment, data)))
+    return enveloped(call, environment=(await _environments(call, [await call.write(put_environment, data)]))[0])
 
 
 @binder.op(f"GET {ONE_ENVIRONMENT}")
 async def get_environment(call: Call) -> object:
     ident = path_id(call, "environmentId", "environment")
-    return enveloped(call, environment=environment_shown(await call.read(get_entry, ENVIRONMENT, ident)))
+    found = await call.read(get_entry, ENVIRONMENT, ident)
+    return enveloped(call, environment=(await _environments(call, [found]))[0])
 
 
 @binder.op(f"DELETE {ONE_ENVIRONMENT}")

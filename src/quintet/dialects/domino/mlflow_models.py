@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from quintet.app.models.described import describe_model, describe_version, describe_versions, find_named, list_described
-from quintet.app.models.registry import CreateModel, create_model
+from quintet.app.models.registry import CreateModel, ModelFilter, create_model
 from quintet.app.models.reviews import transition_stage
 from quintet.app.models.versions import RegisterVersion, register_version
 from quintet.dialects.domino.binder import mlflow_binder
@@ -21,6 +23,28 @@ from quintet.domain.models import ModelFormat
 from quintet.domain.page import MAX_PAGE, PageRequest
 
 JsonObject = dict[str, Any]
+MOST_VERSIONS = 200_000
+"""What clients may ask for as a page of versions (10,000 is their default); they get a shorter one and a token."""
+
+
+_AND = re.compile(r"\s+AND\s+", re.IGNORECASE)
+_PROMPTS = re.compile(r"tags?\.`?mlflow\.prompt\.is_prompt`?\s*(?P<op>!?=)\s*'(?P<value>\w+)'", re.IGNORECASE)
+
+
+def models_wanted(text: str) -> ModelFilter:
+    """A filter on the name. Clients add that they do not want prompts, of which there are none here."""
+    wanted = ModelFilter(archived=False)
+    for term in _AND.split(text.strip()) if text.strip() else ():
+        if (prompts := _PROMPTS.fullmatch(term.strip())) is not None:
+            if (prompts["op"] == "=") == (prompts["value"].lower() == "true"):
+                wanted = replace(wanted, ids=())
+            continue
+        named = name_filter(term)
+        if named.search == term.strip():
+            said = f"'{term[:80]}' is not understood; models are searched by name = '...' or name LIKE '%...%'"
+            raise Invalid(said, field="filter")
+        wanted = replace(wanted, names=named.names or wanted.names, search=named.search or wanted.search)
+    return wanted
 
 
 class Name(msgspec.Struct):
@@ -59,7 +83,7 @@ async def search(call: Call) -> object:
     order, descending = order_of(orders[0] if orders else None)
     limit = page_limit(body.max_results, MAX_PAGE)
     page = PageRequest(limit=limit, after=body.page_token or None)
-    found, views = await call.read(list_described, name_filter(body.filter), page, order=order, descending=descending)
+    found, views = await call.read(list_described, models_wanted(body.filter), page, order=order, descending=descending)
     token = {"next_page_token": found.next_cursor} if found.next_cursor else {}
     return {"registered_models": [model_shown(v) for v in views], **token}
 
@@ -100,10 +124,10 @@ async def get_version(call: Call) -> object:
 async def search_versions(call: Call) -> object:
     """The versions of one model: a filter `name='...'` is what clients send."""
     body = asked(call, Search)
-    names = name_filter(body.filter).names
+    names = models_wanted(body.filter).names
     if not names:
         raise Invalid("give the model as name='...'", field="filter")
-    limit, offset = page_limit(body.max_results, MAX_PAGE), offset_of(body.page_token)
+    limit, offset = min(page_limit(body.max_results, MOST_VERSIONS), MAX_PAGE), offset_of(body.page_token)
     found, total = await call.read(describe_versions, names[0], PageRequest(limit=limit, offset=offset))
     more = [None] if offset + limit < total else []
     return with_token("model_versions", [*(version_shown(v) for v in found), *more], offset, limit)

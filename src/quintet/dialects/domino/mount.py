@@ -13,6 +13,7 @@ from quintet.dialects.domino import (
     gateway_calls,
     job_goals,
     jobs,
+    legacy,
     mlflow_models,
     mlflow_runs,
     people,
@@ -28,7 +29,7 @@ from quintet.dialects.kit.mount import Mount
 from quintet.dialects.kit.rest import Coverage
 
 HANDLERS = (
-    billing, compute, cost, data_sources, datasets, gateway, gateway_calls, job_goals, jobs, mlflow_models,
+    billing, compute, cost, data_sources, datasets, gateway, gateway_calls, job_goals, jobs, legacy, mlflow_models,
     mlflow_runs, people, project_links, projects, registered_models, system, versions,
 )  # fmt: skip
 """The modules whose import binds the operations."""
