@@ -13,8 +13,8 @@ from tests.support.servers import ServerHandle
 
 from quintet.app.identity import accounts
 from quintet.app.services import authenticator
-from quintet.dialects.clearml.binder import rpc
 from quintet.dialects.clearml.errors import TABLE
+from quintet.dialects.clearml.mount import rpc
 from quintet.dialects.kit.contracts import read_coverage
 from quintet.domain.ids import Kind, from_hex32
 
