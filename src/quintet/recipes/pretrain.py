@@ -9,16 +9,18 @@ import math
 import random
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from quintet.domain.errors import Invalid
+from quintet.recipes.cache import cached
 from quintet.recipes.context import RecipeContext
 from quintet.recipes.declare import recipe
 from quintet.recipes.schema import Field
 from quintet.recipes.training import StageReport
 from quintet.trainers import pretrain
+from quintet.trainers.report import Report
 from quintet.trainers.rows import prompt_of
 
 STDLIB = "python-stdlib"
@@ -100,7 +102,16 @@ def main(ctx: RecipeContext, config: PretrainConfig) -> None:
                 break
         ctx.say(f"read {len(texts)} texts, {config.corpus_characters - left:,} characters, of {config.corpus}")
     with ctx.stage("train") as stage:
-        trained = pretrain.train(texts, settings, ctx.work_dir, StageReport(ctx, stage), ctx.checkpoint_folder())
+        resume = ctx.checkpoint_folder()
+        report = StageReport(ctx, stage)
+
+        def train(to: Report) -> pretrain.Pretrained:
+            return pretrain.train(texts, settings, ctx.work_dir, to, resume)
+
+        decides = {**asdict(config), "output_model": None}
+        # A dataset may have changed under its name, and a resumed training is not the same as a whole one.
+        again = config.corpus == STDLIB and resume is None
+        trained = cached(decides, ctx.work_dir, report, train) if again else train(report)
     with ctx.stage("register"):
         metrics = {"train_loss": trained.train_loss}
         if trained.validation_loss is not None:

@@ -193,6 +193,7 @@ def _start_worker(parts: Parts, settings: Settings, number: int) -> subprocess.P
         "QUINTET_KEY": worker_token(authenticator(parts.core)),
         "QUINTET_LEASE_SECONDS": str(settings.lease_seconds),
         "QUINTET_SERVER_PID": str(os.getpid()),
+        "QUINTET_CACHE_DIR": str(settings.folder / "cache"),
     }
     command = [
         sys.executable, "-m", "quintet.cli.main", "worker", "--server", settings.url, "--queue", "default",

@@ -27,7 +27,7 @@ def track(name: str, kind: Any, params: dict[str, Any], data: tuple[Any, ...]) -
     train_x, test_x, train_y, test_y = data
     task = Task.init(
         project_name="Digits", task_name=f"digits {name}", reuse_last_task_id=False, auto_connect_frameworks=False,
-        auto_resource_monitoring=False,
+        auto_resource_monitoring=False, output_uri=True,
     )  # fmt: skip
     connected = task.connect(dict(params), name="model")
     chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in dict(connected).items()}
