@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from support import (
+    GATEWAY,
     PEERS,
     PYTHON,
     await_http,

@@ -6,6 +6,7 @@ each would grow with the page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,7 @@ class GroupStats:
 
     @property
     def stddev(self) -> float:
-        return max(self.squares / self.count - self.average**2, 0.0) ** 0.5
+        return math.sqrt(max(self.squares / self.count - self.average**2, 0.0))
 
 
 def feedback_of_groups(
