@@ -36,7 +36,7 @@ def test_equality_and_subset() -> None:
         "Antwort: B",
         "La respuesta es B",
         "Réponse : B",
-        "答案：B",  # noqa: RUF001 - as it is written
+        "答案：B",
         "答案是B",
         "정답: (B)",
         "Ответ: B",

@@ -92,7 +92,7 @@ def _regex_scorer(patterns: Sequence[re.Pattern[str]]) -> Callable[[Row], ScoreR
 
 _ANSWER_WORDS = (
     "answer|choice|option|antwort|lösung|réponse|respuesta|resposta|risposta|antwoord|svar|odpowiedź|odpověď|"
-    "răspuns|vastaus|válasz|cevap|yanıt|ответ|відповідь|απάντηση|الإجابة|الجواب|תשובה|उत्तर|উত্তর|"  # noqa: RUF001 - letters of their languages
+    "răspuns|vastaus|válasz|cevap|yanıt|ответ|відповідь|απάντηση|الإجابة|الجواب|תשובה|उत्तर|উত্তর|"
     "jawaban|trả lời|đáp án|jibu|ìdáhùn|答案|回答|答え|解答|정답|답변|คำตอบ|సమాధానం|பதில்"
 )
 _LETTER = r"[\(\[\*\s]*([A-Ja-j])(?![A-Za-z])"
