@@ -120,9 +120,7 @@ def test_a_user_gets_a_role_and_keys_of_their_own(server: ServerHandle) -> None:
         (["key", "revoke", "NOSUCHKEY"], "key 'NOSUCHKEY' was not found"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_changes_nothing(
-    server: ServerHandle, arguments: list[str], said: str
-) -> None:
+def test_what_cannot_be_done_is_one_line_and_changes_nothing(server: ServerHandle, arguments: list[str], said: str) -> None:
     before = beside(server, "user", "list").out, beside(server, "key", "list").out
     done = beside(server, *arguments)
     assert done.code == 1

@@ -127,9 +127,7 @@ def test_sign_in_cannot_be_off_for_everybody(tmp_path: Path) -> None:
         ("postgresql://me:hunter2@no-such-host.invalid/q", "no-such-host.invalid", 1),
     ],
 )
-def test_a_database_out_of_reach_is_one_line_without_its_password(
-    tmp_path: Path, url: str, part: str, code: int
-) -> None:
+def test_a_database_out_of_reach_is_one_line_without_its_password(tmp_path: Path, url: str, part: str, code: int) -> None:
     done = start("--data", str(tmp_path / "data"), "--database", url)
     refused(done, part, code=code)
     assert "hunter2" not in done.err

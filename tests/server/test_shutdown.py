@@ -20,6 +20,7 @@ from quintet.app.serving.deployments import CreateEndpoint, create_endpoint
 from quintet.domain.interactions import Interaction
 from quintet.domain.page import PageRequest
 from quintet.server.composition import open_parts
+from quintet.server.serve import bound_socket
 from quintet.server.settings import load_settings
 from quintet.storage.interactions import InteractionFilter
 
@@ -92,8 +93,7 @@ def test_an_idle_server_ends_at_once_and_frees_its_port(tmp_path: Path) -> None:
         server.terminate()
         server.ended(10)
         assert time.monotonic() - asked < 5
-    with socket.socket() as again:
-        again.bind(("127.0.0.1", server.port))
+    bound_socket("127.0.0.1", server.port).close()
 
 
 @pytest.mark.parametrize("idle", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])

@@ -24,6 +24,7 @@ from quintet.executors.local.executor import LocalExecutor
 from quintet.executors.local.scratch import sweep
 from quintet.ports.executor import End, Ended, Executor, Job
 from quintet.server.runner_client import Gone, HttpRunnerClient, Refused, Reporting, RunnerClient, Unreachable
+from quintet.server.settings import StartupError
 
 log = logging.getLogger("quintet.worker")
 
@@ -308,18 +309,27 @@ async def _follow(worker: Worker, parent: int) -> None:
 def worker_command(
     server: str, key: str | None, queues: Sequence[str], name: str | None, work_dir: str | None, once: bool = False
 ) -> int:
-    """`quintet worker`: the key is the one given, or QUINTET_KEY."""
+    """`quintet worker`: the key is the one given, or QUINTET_KEY. StartupError says in one line what it lacks."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     key = key or os.environ.get("QUINTET_KEY")
     if not key:
-        log.error("a worker needs a key: give --key or set QUINTET_KEY (`quintet key create --label worker`)")
-        return 2
+        raise StartupError("a worker needs a key: give --key or set QUINTET_KEY (`quintet key create`)", 2)
+    if not server.startswith(("http://", "https://")):
+        raise StartupError(f"'{server}' is not the URL of a server", 2)
+    if work_dir is not None:
+        _make_work_dir(Path(work_dir))
     try:
         lease_seconds = int(os.environ.get("QUINTET_LEASE_SECONDS", LEASE_SECONDS))
         parent = int(os.environ["QUINTET_SERVER_PID"]) if "QUINTET_SERVER_PID" in os.environ else None
     except ValueError as error:
-        log.error("QUINTET_LEASE_SECONDS and QUINTET_SERVER_PID are whole numbers: %s", error)
-        return 2
+        raise StartupError(f"QUINTET_LEASE_SECONDS and QUINTET_SERVER_PID are whole numbers: {error}", 2) from error
     return run_worker(
         server.rstrip("/"), key, queues, name, work_dir, once=once, lease_seconds=lease_seconds, parent=parent
     )
+
+
+def _make_work_dir(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartupError(f"the work folder {folder} cannot be made: {error.strerror}") from error

@@ -69,6 +69,7 @@ def find_metric(ctx: Ctx[ReadTx], ref: str) -> Metric:
 
 def ensure_metric(ctx: Ctx[WriteTx], key: str, kind: MetricKind) -> Metric:
     """The metric of that key, registered where it is missing (data that is uploaded may bring its own)."""
+    authorize(ctx, Permission.PROJECT_READ)
     return store.find_metric(ctx.tx, ctx.actor.space_id, key) or create_metric(ctx, CreateMetric(key, key, kind))
 
 

@@ -104,6 +104,7 @@ def get_projects(ctx: Ctx[ReadTx], ids: Sequence[Id]) -> dict[Id, Project]:
 
 def ensure_project(ctx: Ctx[WriteTx], name: str = DEFAULT_PROJECT) -> Project:
     """The project of that name, made where it is missing."""
+    authorize(ctx, Permission.PROJECT_READ)
     found = store.by_name(ctx.tx, ctx.actor.space_id, _path(name))
     return found or create_project(ctx, CreateProject(name))
 
