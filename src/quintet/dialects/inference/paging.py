@@ -25,7 +25,8 @@ class Wanted:
 
 def wanted_page(call: Call, default: int = 10) -> Wanted:
     """What the query asks for; Invalid names the field."""
-    given = {**{n: v for n, v in call.query.items() if v is not None}, **dict(call.request.query_params)}
+    # What was sent, not the contract's defaults: a default `limit` would hide a `page_size` that was asked for.
+    given = dict(call.request.query_params)
     size_name = next((n for n in ("limit", "page_size", "pageSize") if n in given), "limit")
     limit = _whole(given.get(size_name, default), size_name, 1)
     page = _whole(given.get("page", 1), "page", 1)
