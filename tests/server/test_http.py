@@ -161,3 +161,12 @@ def test_sign_in_that_is_off_takes_any_credentials(tmp_path: Path) -> None:
 def test_without_a_right_key_nothing_is_told(server: ServerHandle, key: str | None) -> None:
     sent = None if key is None else key.encode().decode("latin-1")
     assert server.call("GET", "/v1/models", key=sent).status == 401
+
+
+def test_a_browser_is_told_where_the_clients_connect(server: ServerHandle) -> None:
+    page = server.call("GET", "/", key=None)
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    text = page.body.decode()
+    for path in ("/v1", "/mlflow", "/inference/v1"):
+        assert f"{server.parts.settings.url}{path}" in text

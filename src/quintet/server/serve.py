@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from types import FrameType
 
 import uvicorn
@@ -25,6 +24,7 @@ from quintet.dialects.runner.waiting import waiters
 from quintet.server.asgi import Application, Lifespan
 from quintet.server.composition import Parts, add_serving, open_parts
 from quintet.server.settings import Settings, StartupError
+from quintet.web import mount as web
 
 log = logging.getLogger("quintet.server")
 DIALECTS = ("runner", "clearml", "adaptive", "domino", "llama_stack", "inference")
@@ -36,12 +36,8 @@ RESTART_SECONDS = 10.0
 
 
 def mounts(core: Core) -> list[Mount]:
-    """The mounts of every dialect."""
-    found = []
-    for name in DIALECTS:
-        if find_spec(f"quintet.dialects.{name}") and find_spec(f"quintet.dialects.{name}.mount"):
-            found.append(import_module(f"quintet.dialects.{name}.mount").mount(core))
-    return found
+    """The mounts of every dialect, and the page at `/`."""
+    return [*(import_module(f"quintet.dialects.{name}.mount").mount(core) for name in DIALECTS), web.mount(core)]
 
 
 def build(parts: Parts) -> Lifespan:
