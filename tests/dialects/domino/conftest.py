@@ -7,13 +7,9 @@ from collections.abc import Iterator
 import pytest
 from tests.support.servers import ServerHandle, running_server
 
-from quintet.server import serve
-
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHandle]:
-    with pytest.MonkeyPatch.context() as patch:
-        # The other dialects have no part in this, and take seconds to load.
-        patch.setattr(serve, "DIALECTS", ("domino",))
-        with running_server(tmp_path_factory.mktemp("domino")) as handle:
-            yield handle
+    # The other dialects have no part in this, and take seconds to load.
+    with running_server(tmp_path_factory.mktemp("domino"), dialects=("domino",)) as handle:
+        yield handle

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.support.servers import ServerHandle, running_server
 
 from quintet.app.evaluation.evaluate import Scores, record_scores
@@ -20,7 +19,6 @@ from quintet.app.runs.parts import NewCheckpoint, add_checkpoint
 from quintet.app.serving.deployments import CreateEndpoint, create_endpoint
 from quintet.app.work.leases import LeasedRun, Outcome, finish, lease_next
 from quintet.domain.models import ModelFormat
-from quintet.server import serve
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hello there you"}]
@@ -29,17 +27,15 @@ HELLO = [{"role": "user", "content": "hello there you"}]
 @contextmanager
 def serving_server(folder: Path) -> Iterator[ServerHandle]:
     """A server of this dialect (and the runner's) with `echo`, `upper`, `broken`, `vectors`, and `team/helper`."""
-    with pytest.MonkeyPatch.context() as patch:
-        # The other dialects have no part in this, and take seconds to load.
-        patch.setattr(serve, "DIALECTS", ("runner", "llama_stack"))
-        with running_server(folder) as handle:
-            handle.core.write_now(handle.admin, create_project, CreateProject("team"))
-            endpoint(handle, "echo")
-            endpoint(handle, "upper", config={"mode": "upper"})
-            endpoint(handle, "broken", config={"fail": "unavailable"})
-            endpoint(handle, "vectors", task="embedding")
-            endpoint(handle, "helper", project="team")
-            yield handle
+    # The other dialects have no part in this, and take seconds to load.
+    with running_server(folder, dialects=("runner", "llama_stack")) as handle:
+        handle.core.write_now(handle.admin, create_project, CreateProject("team"))
+        endpoint(handle, "echo")
+        endpoint(handle, "upper", config={"mode": "upper"})
+        endpoint(handle, "broken", config={"fail": "unavailable"})
+        endpoint(handle, "vectors", task="embedding")
+        endpoint(handle, "helper", project="team")
+        yield handle
 
 
 def endpoint(server: ServerHandle, key: str, **fields: Any) -> None:

@@ -31,18 +31,15 @@ from quintet.dialects.runner.mount import HANDLERS
 from quintet.domain.data import DatasetKind
 from quintet.domain.ids import Id
 from quintet.domain.runs import Run, RunState
-from quintet.server import serve
 
 PREFIX = "/runner/v1"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHandle]:
-    with pytest.MonkeyPatch.context() as patch:
-        # The other dialects have no part in this, and take seconds to load.
-        patch.setattr(serve, "DIALECTS", ("runner",))
-        with running_server(tmp_path_factory.mktemp("runner")) as handle:
-            yield handle
+    # The other dialects have no part in this, and take seconds to load.
+    with running_server(tmp_path_factory.mktemp("runner"), dialects=("runner",)) as handle:
+        yield handle
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ COVERAGE = "coverage.json"
 
 def contract_file(dialect: str, name: str) -> Traversable:
     """The file `contracts/<dialect>/<name>`; FileNotFoundError where the installation lacks it."""
-    packaged = resources.files("quintet").joinpath("contracts", dialect, name)
-    if packaged.is_file():
-        return packaged
-    in_checkout = _checkout() / dialect / name
-    if in_checkout.is_file():
-        return in_checkout
+    checkout = _checkout()
+    # A checkout links the packaged folder to its own, so there is only one place to look at in each.
+    place: Traversable = checkout if checkout.is_dir() else resources.files("quintet").joinpath("contracts")
+    found = place.joinpath(dialect, name)
+    if found.is_file():
+        return found
     raise FileNotFoundError(f"the contract file {dialect}/{name} is not part of this installation")
 
 
