@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from quintet.app.authz import authorize
 from quintet.app.context import Ctx, Effect, ReadTx, WriteTx
-from quintet.app.projects.manage import find_project
+from quintet.app.projects.manage import ensure_project, find_project
 from quintet.domain.errors import Conflict, Invalid, NotFound
 from quintet.domain.identity import Permission
 from quintet.domain.ids import Id, Kind, from_hex32, from_uuid, new_id, parse_id
@@ -80,6 +80,9 @@ def create_endpoint(ctx: Ctx[WriteTx], cmd: CreateEndpoint) -> Deployment:
     project = find_project(ctx, cmd.project) if cmd.project else None
     if _same_key(ctx, project, key):
         raise Conflict(f"an endpoint '{key}' is there already", field="key")
+    if project is None and ctx.actor.may(Permission.PROJECT_CREATE):
+        # Its calls are recorded in the default project: without one, dialects that ask by project would find none.
+        ensure_project(ctx)
     item = Deployment(
         id=new_id(), space_id=ctx.actor.space_id, project_id=project.id if project else None, key=key,
         name=check_name(cmd.name or key), engine=cmd.engine, created_at=ctx.now, updated_at=ctx.now,
