@@ -162,6 +162,7 @@ BODIES: dict[str, Callable[[Names], Any]] = {
     "POST /api/registeredmodels/v1/{modelName}/versions/{version}/reviews": _with(
         targetStage="Staging", reviewers=[]
     ),
+    "POST /api/projects/v1/projects/{projectId}/shared-datasets": lambda k: {"datasetId": k["otherDatasetId"]},
     "POST /endpoints/{name}/invocations": _with(messages=MESSAGES),
     # mlflow
     "POST /api/2.0/mlflow/runs/log-metric": _with("run_id", key="loss", value=0.5, timestamp=1, step=1),
@@ -295,6 +296,8 @@ def _domino(ask: Callable[[str, Any], Any], made: Names) -> dict[str, Any]:
     ask("/api/cost/v1/billingtags", {"billingTags": ["tag"]})
     goals = f"/api/projects/v1/projects/{made['project']}/goals"
     tagged = ask(f"/api/jobs/v1/jobs/{made['run']}/tags", {"projectId": made["project"], "tagName": "other"})
+    elsewhere = ask("/api/projects/beta/projects", {"name": "elsewhere"})["project"]["id"]
+    other = ask("/api/datasetrw/v1/datasets", {"name": "other", "projectId": elsewhere})["dataset"]["id"]
     review = ask("/api/registeredmodels/v1/a-model/versions/1/reviews", {
         "targetStage": "Staging", "reviewers": [{"userId": made["user"]}]})  # fmt: skip
     return {
@@ -307,7 +310,7 @@ def _domino(ask: Callable[[str, Any], Any], made: Names) -> dict[str, Any]:
         "goalId": ask(goals, {"title": "a goal"})["goal"]["id"], "tagId": tagged["tag"]["id"] if "tag" in tagged else "",
         "organizationId": made["team"], "userId": made["user"], "modelReviewId": review["modelReviewId"],
         "decision": "Approved", "stage": "Staging", "currentStage": "Staging", "branch": "main", "endpointName": "echo",
-        "name": "echo", "visibility": "private",
+        "name": "echo", "visibility": "private", "otherDatasetId": other,
     }  # fmt: skip
 
 

@@ -132,6 +132,8 @@ def test_a_missing_file_is_named() -> None:
 
 def test_coverage_is_recorded_beside_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "clearml").mkdir()
+    # What the package itself carries is read first, and an editable install carries the checkout's.
+    monkeypatch.setattr(contracts.resources, "files", lambda _: tmp_path / "installed")
     monkeypatch.setattr(contracts, "_checkout", lambda: tmp_path)
     assert contracts.read_coverage("clearml") == {}
     coverage = {"operations": 2, "bound": 1, "unbound": ["b"]}
