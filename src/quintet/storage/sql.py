@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, assert_never
 
 from sqlalchemy import ColumnElement, Select, String, Table, cast, exists, func, select
@@ -27,23 +28,27 @@ def upsert(
     """
     if not rows:
         return
-    names = list(rows[0])
-    chosen = [n for n in names if n not in keys and n not in add] if update is None else list(update)
+    names = tuple(rows[0])
+    chosen = tuple(n for n in names if n not in keys and n not in add) if update is None else tuple(update)
+    tx.execute(_upsert(tx.kind, table, tuple(keys), chosen, tuple(add)), [dict(r) for r in rows])
+
+
+@lru_cache(maxsize=256)
+def _upsert(kind: EngineKind, table: Table, keys: tuple[str, ...], update: tuple[str, ...], add: tuple[str, ...]) -> Any:
+    """Built once: making the statement costs more than running it, and the path of every model call runs one."""
     statement: Any
-    match tx.kind:
+    match kind:
         case EngineKind.SQLITE:
             statement = sqlite.insert(table)
         case EngineKind.POSTGRES:
             statement = postgresql.insert(table)
         case unreachable:
             assert_never(unreachable)
-    setters: dict[str, Any] = {n: statement.excluded[n] for n in chosen}
+    setters: dict[str, Any] = {n: statement.excluded[n] for n in update}
     setters.update({n: table.c[n] + statement.excluded[n] for n in add})
     if setters:
-        statement = statement.on_conflict_do_update(index_elements=list(keys), set_=setters)
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=list(keys))
-    tx.execute(statement, [dict(r) for r in rows])
+        return statement.on_conflict_do_update(index_elements=list(keys), set_=setters)
+    return statement.on_conflict_do_nothing(index_elements=list(keys))
 
 
 def skip_locked(query: Select[Any], kind: EngineKind, of: Table | None = None) -> Select[Any]:
