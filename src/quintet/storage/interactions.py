@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, insert, or_, select, update
@@ -198,11 +198,25 @@ def _either(user_id: Any, end_user: Any, caller: tuple[Id | None, str]) -> Colum
     return or_(end_user == text, and_(end_user.is_(None), user_id == known)) if known else end_user == text
 
 
+RARE = 1_000
+"""Words that fewer interactions than this have are looked up first. Walking a million rows in the order of time to
+find five of them took 77 ms, looking them up 0.5; for words that many have the walk ends early."""
+
+
+def _searched(tx: ReadTx, w: InteractionFilter) -> InteractionFilter:
+    """The filter with rare words replaced by the ids that have them, which every index of a list ends in."""
+    found = sql.fulltext_rows(tx, w.text, RARE) if w.text else None
+    if found is None:
+        return w
+    ids = [row["id"] for row in tx.all(select(_c.id).where(_c.seq.in_(found)))]
+    return replace(w, text=None, ids=tuple(i for i in ids if w.ids is None or i in w.ids))
+
+
 def page(
     tx: ReadTx, space_id: Id, w: InteractionFilter, request: PageRequest, *, descending: bool = True
 ) -> Page[Interaction]:
     """A page in the order of ids (which is the order of time), newest first unless told otherwise."""
-    query = where(tx, space_id, w)
+    query = where(tx, space_id, _searched(tx, w))
     backwards = request.before is not None
     cursor = request.before or request.after
     down = descending is not backwards

@@ -99,15 +99,37 @@ def json_has(tx: ReadTx, column: ColumnElement[Any], value: str) -> ColumnElemen
 
 def fulltext(tx: ReadTx, words: str) -> ColumnElement[bool]:
     """Whether an interaction's text holds all of `words` (any text: it is quoted, never parsed as a query)."""
-    terms = [w for w in "".join(c if c.isalnum() else " " for c in words).split() if w]
     match tx.kind:
         case EngineKind.SQLITE:
-            query = " ".join(f'"{t}"' for t in terms) or '""'
             clause = "interactions.seq IN (SELECT rowid FROM interactions_fts WHERE interactions_fts MATCH :words)"
-            return sql_text(clause).bindparams(words=query)  # type: ignore[return-value]
         case EngineKind.POSTGRES:
             clause = "interactions.search @@ plainto_tsquery('simple', :words)"
-            return sql_text(clause).bindparams(words=" ".join(terms))  # type: ignore[return-value]
+        case unreachable:
+            assert_never(unreachable)
+    return sql_text(clause).bindparams(words=_fulltext_query(tx, words))  # type: ignore[return-value]
+
+
+def fulltext_rows(tx: ReadTx, words: str, most: int) -> list[int] | None:
+    """The row numbers of interactions with all of `words`, of every space; None where there are more than `most`."""
+    match tx.kind:
+        case EngineKind.SQLITE:
+            clause = "SELECT rowid FROM interactions_fts WHERE interactions_fts MATCH :words LIMIT :most"
+        case EngineKind.POSTGRES:
+            clause = "SELECT seq FROM interactions WHERE search @@ plainto_tsquery('simple', :words) LIMIT :most"
+        case unreachable:
+            assert_never(unreachable)
+    given = {"words": _fulltext_query(tx, words), "most": most + 1}
+    found = [int(row[0]) for row in tx.execute(sql_text(clause), given)]
+    return found if len(found) <= most else None
+
+
+def _fulltext_query(tx: ReadTx, words: str) -> str:
+    terms = "".join(c if c.isalnum() else " " for c in words).split()
+    match tx.kind:
+        case EngineKind.SQLITE:
+            return " ".join(f'"{t}"' for t in terms) or '""'
+        case EngineKind.POSTGRES:
+            return " ".join(terms)
         case unreachable:
             assert_never(unreachable)
 
