@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.engines import upstream
+from tests.support.clearml_sdk import settings_in
 from tests.support.servers import ServerHandle, running_server
 
 from quintet.cli.client_env import CLIENTS
@@ -58,7 +59,7 @@ def run(language: str, text: str, server: ServerHandle, folder: Path) -> str:
     keys = (server.key, server.access_key, server.secret_key)
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(folder), "URL": server.url, "KEY": server.key,
-        **CLIENTS["clearml"](server.url, keys),
+        **CLIENTS["clearml"](server.url, keys), **settings_in(folder),
     }  # fmt: skip
     command = [str(PYTHON), "-c", text] if language == "python" else ["sh", "-ec", text]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=100, check=False)

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.support.clearml_sdk import settings_in
 from tests.support.servers import ServerHandle, running_server
 
 HERE = Path(__file__).parent
@@ -27,6 +28,7 @@ def run(server: ServerHandle, folder: Path, script: str, *arguments: str) -> sub
         "CLEARML_API_SECRET_KEY": server.secret_key,
         "CLEARML_CACHE_DIR": str(folder / "cache"),
         "CLEARML_SUPPRESS_UPDATE_MESSAGE": "1",
+        **settings_in(folder),
     }
     return subprocess.run(
         [str(PYTHON), str(HERE / script), *arguments],
