@@ -43,7 +43,10 @@ def test_the_sdk_does_its_story(tmp_path: Path) -> None:
         done = run(server, tmp_path, "story.py", str(tmp_path))
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
     assert done.stdout.strip().endswith("done")
-    assert "Action failed" not in done.stdout + done.stderr
+    # Three trainings begin at once in a project that is not there yet: who is late is told so, and goes on.
+    late = "projects.create/v1.0 (Value combination already exists"
+    failed = [line for line in (done.stdout + done.stderr).splitlines() if "Action failed" in line and late not in line]
+    assert failed == []
 
 
 @pytest.mark.clients
