@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -135,6 +137,8 @@ def mlflow(base: str) -> dict[str, Any]:
             body = {"messages": ASK["messages"], "max_tokens": 16}
             return measured(f"http://127.0.0.1:{port}/gateway/mock/invocations", {}, _busiest(process.pid), body)
         finally:
+            # The launcher leaves its workers behind when it is stopped alone; the session is theirs and ours.
+            os.killpg(process.pid, signal.SIGTERM)
             stop(process)
 
 
